@@ -1,0 +1,55 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+# Copyright: agentless.audit_ports contributors
+
+# Every target makes what it needs; `make test` is what CI runs.
+
+RUN := tests/tools/run
+BIN := build/venv/bin
+
+.DEFAULT_GOAL := help
+.PHONY: help setup test lint unit sanity importer molecule integration demo lab-up lab-down changelog clean
+
+help: ## show this list
+	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 22
+
+setup: ## make the environments of tools and tests, below build/
+	@$(RUN) environments
+
+test: ## everything, from nothing: what CI runs
+	@$(RUN) suites
+
+lint: ## ruff, mypy, yamllint, ansible-lint, licence headers, changelog fragments
+	@$(RUN) suites lint
+
+unit: ## unit tests on each Python that there is
+	@$(RUN) suites unit
+
+sanity: ## ansible-test sanity on each ansible-core, with nothing ignored
+	@$(RUN) suites sanity
+
+importer: ## build the collection and import it as Galaxy does
+	@$(RUN) suites importer
+
+molecule: ## the roles' molecule scenarios
+	@$(RUN) suites molecule
+
+integration: ## integration tests in the lab, on each ansible-core (AUDIT_PORTS_CORES=2.19 for one)
+	@$(RUN) suites integration
+
+demo: ## the main job on the lab's fleet: before, prepare, after, prepare again, withdraw
+	@$(RUN) environments tools
+	@tests/demo/demo
+
+lab-up: ## start the lab, a small real fleet in containers
+	@tests/lab/lab up
+
+lab-down: ## remove the lab
+	@tests/lab/lab down
+
+changelog: ## move the fragments into CHANGELOG.rst, for the version in galaxy.yml
+	@$(RUN) environments tools
+	@$(BIN)/antsibull-changelog release --update-existing
+
+clean: ## remove build/ (the lab's images stay: tests/lab/lab down --images)
+	@if [ -d build/lab ]; then tests/lab/lab down; fi
+	@rm -rf build .ansible

@@ -1,0 +1,181 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+# Copyright: agentless.audit_ports contributors
+
+"""Run the test suites, and tell the time of each step and by name what could not run here.
+
+    tests/tools/run suites [NAME ...]
+
+Without a name all of them run, to the end even if one fails; the exit code is 1 if any failed. The integration suite
+is the last, so that pytest's closing line ends the run, with the table of the others just before it.
+"""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from tests.tools.environments import BUILD, CORES, ENVIRONMENTS, ROOT, missing, prepare
+
+COLLECTION = "ansible_collections.agentless.audit_ports"
+TABLE = BUILD / "suites.txt"
+PYTEST = ("python", "-m", "pytest")
+
+
+@dataclass(frozen=True)
+class Step:
+    """One command: a program of the first environment's bin directory with its arguments, run at the project's root.
+
+    Without that environment's Python the step can't run; without another's, a part of it can't.
+    """
+
+    label: str
+    argv: tuple[str, ...]
+    environments: tuple[str, ...] = ("tools",)
+    timeout_s: int = 600
+
+
+@dataclass
+class Row:
+    """A line of the table: what became of a step."""
+
+    step: str
+    seconds: float
+    status: str
+
+
+@dataclass
+class Report:
+    """What became of all steps, and what did not run."""
+
+    rows: list[Row] = field(default_factory=list)
+    not_run: list[str] = field(default_factory=list)
+
+    @property
+    def failed(self) -> bool:
+        return any(row.status != "passed" for row in self.rows)
+
+    def table(self) -> str:
+        """Return the rows, their sum, and what was not run, as text."""
+        lines = [f"{row.step:<36}{row.seconds:7.1f} s  {row.status}" for row in self.rows]
+        lines.append(f"{'together':<36}{sum(row.seconds for row in self.rows):7.1f} s")
+        return "\n".join([*lines, *(f"not run: {reason}" for reason in self.not_run)])
+
+
+def mypy_packages() -> tuple[str, ...]:
+    """Return the packages that mypy checks: all of plugins/, and the tools."""
+    folders = sorted(path.name for path in (ROOT / "plugins").iterdir() if any(path.rglob("*.py")))
+    packages = [f"{COLLECTION}.plugins.{folder}" for folder in folders]
+    return tuple(argument for package in [*packages, "tests.tools"] for argument in ("-p", package))
+
+
+def lint() -> tuple[Step, ...]:
+    return (
+        Step("ruff", ("ruff", "check")),
+        Step("sources", ("python", "-m", "tests.tools.sources")),
+        Step("mypy", ("mypy", *mypy_packages())),
+        Step("yamllint", ("yamllint", "--strict", ".")),
+        Step("ansible-lint", ("ansible-lint",)),
+        Step("changelog fragments", ("antsibull-changelog", "lint")),
+    )
+
+
+def unit() -> tuple[Step, ...]:
+    return (
+        Step("Python 3.8, module_utils", (*PYTEST, "tests/unit/plugins/module_utils"), ("py38",)),
+        Step("Python 3.11, ansible-core 2.19", (*PYTEST, "tests/unit")),
+        Step("Python 3.13, ansible-core 2.21", (*PYTEST, "tests/unit"), ("core-2.21",)),
+    )
+
+
+def sanity() -> tuple[Step, ...]:
+    return tuple(
+        Step(f"ansible-core {core}", ("python", "-m", "tests.tools.sanity", core), (CORES[core], "tools"))
+        for core in ("2.19", "2.21")
+    )
+
+
+def importer() -> tuple[Step, ...]:
+    return (Step("galaxy-importer", ("python", "-m", "tests.tools.importer"), ("importer",)),)
+
+
+def molecule() -> tuple[Step, ...]:
+    return (Step("target", ("molecule", "test", "--all"), timeout_s=900),)
+
+
+def integration() -> tuple[Step, ...]:
+    environments = ("tools", *(name for name in CORES.values() if name != "tools"))
+    return (Step("lab", (*PYTEST, "tests/integration"), environments, timeout_s=1500),)
+
+
+SUITES = {suite.__name__: suite for suite in (lint, unit, sanity, importer, molecule, integration)}
+
+
+def run_step(name: str, step: Step, report: Report, extra: Mapping[str, str] | None = None) -> None:
+    """Run one step, its output shown as it comes, and add its row and what it could not run.
+
+    `extra` adds to its environment variables.
+    """
+    title = f"{name}: {step.label}"
+    reasons = {environment: missing(environment) for environment in step.environments}
+    report.not_run += [f"{title}: {environment}: {reason}" for environment, reason in reasons.items() if reason]
+    if reasons[step.environments[0]]:
+        return
+    print(f"\n=== {title}", flush=True)
+    started = time.monotonic()
+    returncode, left_out = execute(step, extra or {})
+    report.not_run += [f"{title}: {reason}" for reason in left_out]
+    status = {0: "passed", 124: f"FAILED: over {step.timeout_s} s"}.get(returncode, "FAILED")
+    report.rows.append(Row(title, time.monotonic() - started, status))
+
+
+def execute(step: Step, extra: Mapping[str, str]) -> tuple[int, list[str]]:
+    """Run a step's command; return its code (124 where it took too long) and what it says it could not run."""
+    directory = ENVIRONMENTS[step.environments[0]].bin
+    path = f"{directory}{os.pathsep}{os.environ['PATH']}"
+    command = ["timeout", "--kill-after=10", str(step.timeout_s), str(directory / step.argv[0]), *step.argv[1:]]
+    left_out = []
+    with subprocess.Popen(
+        command, cwd=ROOT, env={**os.environ, "PATH": path, "NO_COLOR": "1", "PYTHONUNBUFFERED": "1", **extra},
+        stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+        encoding="utf-8", errors="replace",
+    ) as process:
+        for line in process.stdout or ():
+            print(line, end="", flush=True)
+            if line.startswith("not run: "):
+                left_out.append(line.removeprefix("not run: ").rstrip())
+    return process.returncode, left_out
+
+
+def main(names: list[str]) -> int:
+    """Run the suites `names`, all without a name; return the exit code."""
+    unknown = sorted(set(names) - set(SUITES))
+    if unknown:
+        print(f"no suite {', '.join(unknown)}; there are {', '.join(SUITES)}", file=sys.stderr)
+        return 2
+    report = Report()
+    steps = [(name, step) for name in names or SUITES for step in SUITES[name]()]
+    started = time.monotonic()
+    prepare(dict.fromkeys(["tools", *(environment for _, step in steps for environment in step.environments)]))
+    report.rows.append(Row("set-up", time.monotonic() - started, "passed"))
+    for name, step in steps[:-1]:
+        run_step(name, step, report)
+    run_last_step(*steps[-1], report)
+    return int(report.failed)
+
+
+def run_last_step(name: str, step: Step, report: Report) -> None:
+    """Run the last step; pytest shows the table itself, above its closing line, anything else has it printed below."""
+    TABLE.write_text(report.table())
+    if step.argv[: len(PYTEST)] == PYTEST:
+        run_step(name, step, report, {"AUDIT_PORTS_SUITES": str(TABLE)})
+    else:
+        run_step(name, step, report)
+        print(f"\n{report.table()}", flush=True)
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

@@ -1,0 +1,93 @@
+# Copyright: agentless.audit_ports contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""firewalld's direct interface (firewalld.direct(5)) as the iptables rules that it becomes.
+
+Rules go into ``INPUT_direct`` and its kin, which the built-in chains jump to first; passthroughs are iptables commands.
+With the nftables backend these tables stand on their own, before firewalld's: what they accept must still pass
+firewalld. With the iptables backend what they accept is let in for good.
+"""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Iterable, Iterator
+from itertools import pairwise
+
+from .firewalld_config import FirewalldConfig
+from .firewalld_records import DirectRule
+from .ufw_restore import BUILT_IN, Tables, joined
+
+_PROGRAMS = {4: "iptables", 6: "ip6tables"}
+_JUMPS = ("-j", "--jump", "-g", "--goto")
+_HARMLESS = ("DROP", "REJECT", "LOG", "NFLOG", "RETURN")
+_NEW_CHAIN = ("-N", "--new-chain")
+_POLICY = ("-P", "--policy")
+
+
+def direct_tables(config: FirewalldConfig) -> tuple[str, ...]:
+    """The tables that the direct interface fills, one text per family that has any."""
+    filled = ((version, _tables(config, version)) for version in _PROGRAMS if _rules(config, version))
+    return tuple(tables.text(_PROGRAMS[version]) for version, tables in filled)
+
+
+def direct_problems(config: FirewalldConfig) -> tuple[str, ...]:
+    """Sentences about what the direct interface does and its tables cannot say; each can concern any packet."""
+    found = [problem for version in _PROGRAMS for problem in _tables(config, version).problems]
+    if config.iptables_backend:
+        found += [
+            f"the direct rule {rule.arguments!r} can let packets past firewalld's zones, which is not judged"
+            for rule in config.direct
+            if not _is_harmless(rule)
+        ]
+    return tuple(found)
+
+
+def _is_harmless(rule: DirectRule) -> bool:
+    words = rule.arguments.split()
+    targets = [target for option, target in pairwise(words) if option in _JUMPS]
+    return all(target in _HARMLESS for target in targets)
+
+
+def _rules(config: FirewalldConfig, version: int) -> list[DirectRule]:
+    return [rule for rule in config.direct if rule.version == version]
+
+
+def _tables(config: FirewalldConfig, version: int) -> Tables:
+    tables = Tables()
+    rules = _rules(config, version)
+    for table in dict.fromkeys(rule.table for rule in rules if not rule.passthrough):
+        tables.restore(_text(table, _direct_lines(table, rules)), "/etc/firewalld/direct.xml")
+    for rule in rules:
+        if rule.passthrough:
+            tables.restore(_passthrough(rule.arguments), "a passthrough of /etc/firewalld/direct.xml")
+    return tables
+
+
+def _direct_lines(table: str, rules: Iterable[DirectRule]) -> Iterator[str]:
+    mine = [rule for rule in rules if rule.table == table and not rule.passthrough]
+    own = {rule.chain: f"{rule.chain}_direct" for rule in mine if rule.chain in BUILT_IN.get(table, ())}
+    chains = {rule.chain: own.get(rule.chain, rule.chain) for rule in mine}
+    yield from (f":{name} - [0:0]" for name in chains.values())
+    yield from (f"-A {chain} -j {name}" for chain, name in chains.items() if chain != name)
+    yield from (f"-A {chains[rule.chain]} {rule.arguments}" for rule in mine)
+
+
+def _passthrough(arguments: str) -> str:
+    """An iptables command as a line of the text that iptables-restore reads."""
+    try:
+        words = shlex.split(arguments)
+    except ValueError:
+        words = []
+    table = "filter"
+    if len(words) > 1 and words[0] in ("-t", "--table"):
+        table, words = words[1], words[2:]
+    if len(words) == 2 and words[0] in _NEW_CHAIN:
+        return _text(table, [f":{words[1]} - [0:0]"])
+    if len(words) == 3 and words[0] in _POLICY:
+        return _text(table, [f":{words[1]} {words[2]} [0:0]"])
+    return _text(table, [joined(words) or arguments])
+
+
+def _text(table: str, lines: Iterable[str]) -> str:
+    return "\n".join((f"*{table}", *lines, "COMMIT"))

@@ -1,0 +1,105 @@
+# Copyright: agentless.audit_ports contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The network side of a Linux host: interfaces, routes, and by which interface an audit's packets may arrive."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from ipaddress import ip_address, ip_interface, ip_network
+from typing import Any
+
+from ...module_utils._core.addressset import Address, AddressSet
+from ...module_utils._core.errors import ReadError
+from .._netfilter.model import HostView, Interface, Route
+
+_STRICT = "1"  # rp_filter: RFC 3704 strict reverse path (Documentation/networking/ip-sysctl)
+
+
+def parse_interfaces(text: str) -> tuple[Interface, ...]:
+    """The interfaces of ``ip -j -d address``. Raises ReadError for what is none."""
+    return tuple(_interface(entry) for entry in _entries(text, "ip -j address") if entry.get("ifname"))
+
+
+def _interface(entry: Mapping[str, Any]) -> Interface:
+    addresses = tuple(
+        ip_interface(f"{item['local']}/{item['prefixlen']}")
+        for item in entry.get("addr_info") or ()
+        if "local" in item and "prefixlen" in item
+    )
+    group = str(entry.get("group", "default"))
+    return Interface(
+        name=str(entry["ifname"]),
+        index=int(entry.get("ifindex", 0)),
+        addresses=addresses,
+        group=int(group) if group.isdigit() else 0,
+        kind=str((entry.get("linkinfo") or {}).get("info_kind", "")),
+        master=entry.get("master"),
+    )
+
+
+def parse_routes(text: str, version: int) -> tuple[Route, ...]:
+    """The routes of ``ip -j route`` of one family; those that lead nowhere (blackhole, unreachable) are left out."""
+    return tuple(_route(entry, version) for entry in _entries(text, "ip -j route") if entry.get("dev"))
+
+
+def _route(entry: Mapping[str, Any], version: int) -> Route:
+    everything = "0.0.0.0/0" if version == 4 else "::/0"
+    destination = str(entry.get("dst", "default"))
+    preferred = entry.get("prefsrc")
+    gateway = entry.get("gateway")
+    return Route(
+        network=ip_network(everything if destination == "default" else destination, strict=False),
+        interface=str(entry["dev"]),
+        gateway=ip_address(str(gateway)) if gateway else None,
+        preferred_source=ip_address(str(preferred)) if preferred else None,
+    )
+
+
+def has_policy_routing(text: str) -> bool:
+    """Whether ``ip -j rule`` shows more than the kernel's own three rules, so that the main table is not the whole truth."""
+    return any(entry.get("table") not in ("local", "main", "default") for entry in _entries(text, "ip -j rule"))
+
+
+def _entries(text: str, what: str) -> list[dict[str, Any]]:
+    try:
+        entries = json.loads(text) if text.strip() else []
+    except ValueError as error:
+        raise ReadError(f"the output of '{what}' on the host is not JSON; iproute2 4.16 or later is needed") from error
+    return [entry for entry in entries if isinstance(entry, dict)] if isinstance(entries, list) else []
+
+
+def interface_of(view: HostView, address: Address) -> str | None:
+    """The interface that holds the address; ``None`` where it is not the host's own."""
+    holders = (item.name for item in view.interfaces for held in item.addresses if held.ip == address)
+    return next(holders, None)
+
+
+def route_interfaces(view: HostView, source: AddressSet, version: int) -> tuple[str, ...]:
+    """The interfaces by which the answers to a source's addresses leave, longest prefix first; none where no route leads there."""
+    left = source.family(version)
+    found: list[str] = []
+    routes = [route for route in view.routes_to if route.network.version == version]
+    for route in sorted(routes, key=lambda item: item.network.prefixlen, reverse=True):
+        covered = AddressSet.parse(str(route.network))
+        if left & covered:
+            found.append(route.interface)
+            left = left - covered
+    return tuple(dict.fromkeys(found))
+
+
+def arrivals(view: HostView, sysctls: Mapping[str, str], source: AddressSet, destination: Address) -> tuple[str, ...]:
+    """The interfaces by which a source's packets to one of the host's own addresses may come in.
+
+    That is the one that holds the destination and the one of the route back; a strict reverse path filter on the former
+    leaves only the latter. Loopback holds no audit's packets.
+    """
+    holder = interface_of(view, destination)
+    back = route_interfaces(view, source, destination.version)
+    strict = destination.version == 4 and _STRICT in (
+        sysctls.get(f"net.ipv4.conf.{name}.rp_filter", "0") for name in ("all", str(holder))
+    )
+    loose = "2" in (sysctls.get(f"net.ipv4.conf.{name}.rp_filter", "0") for name in ("all", str(holder)))
+    candidates = back if strict and not loose and back else (*((holder,) if holder else ()), *back)
+    return tuple(dict.fromkeys(name for name in candidates if name != "lo")) or tuple(name for name in (holder,) if name)

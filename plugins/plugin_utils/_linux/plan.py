@@ -1,0 +1,289 @@
+# Copyright: agentless.audit_ports contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""From verdicts to steps: what a Linux host's manager has to add, and which of our own openings have to go."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
+
+from ...module_utils._core.addressset import AddressSet
+from ...module_utils._core.changes import Change, ChangeSet, Scope
+from ...module_utils._core.records import Requirement, Verdict
+from ...module_utils._core.vocabulary import VerdictStatus
+from .._platform.interface import Plan, Request
+from .evaluate import judged_paths
+from .journal import ABSENT, Entry, Journal
+from .judge import Judgement
+from .manager import Action, Manager, Opening
+from .snapshot import Snapshot
+
+EDITED = "edited"  # in the place of a hash: somebody else wrote the file since, so its backup is no longer what to put back
+_PARTS_AT_MOST = 64
+_UFW_CHAIN = ("ip", "filter", "ufw-user-input")
+# firewalld watches its files, so they can be put back first; ufw deletes a rule only where its file still holds it.
+_PUT_BACK_FIRST = frozenset({"firewalld"})
+
+
+@dataclass(frozen=True)
+class Details:
+    """What the write command is made of. ``early`` and ``late`` are the files to be put back before and after the actions."""
+
+    actions: tuple[Action, ...] = ()
+    intent: Journal = Journal()
+    final: Journal = Journal()
+    backup: tuple[str, ...] = ()
+    edited: tuple[str, ...] = ()
+    early: tuple[str, ...] = ()
+    late: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class _Wish:
+    """An opening that a requirement needs, in which states, or the reason why it cannot be had."""
+
+    entry: Entry | None = None
+    advice: str = ""
+
+
+def plan(snapshot: Snapshot, verdicts: Sequence[Verdict], request: Request) -> Plan:
+    """The plan for ``state: present`` (open what is missing, withdraw sources that left) or ``absent`` (withdraw)."""
+    if snapshot.problem is not None:
+        return Plan(ChangeSet())
+    wishes = list(_wishes(snapshot, verdicts, request)) if request.state == "present" else []
+    advice: dict[str, str] = {}
+    for requirement, wish in wishes:
+        if wish.advice:
+            advice.setdefault(requirement.id, wish.advice)
+    added = Journal().with_entries(wish.entry for _requirement, wish in wishes if wish.entry).entries
+    kept, gone = _outdated(snapshot.journal, request)
+    refused = tuple(entry for entry in gone if not request.force and _holds_connection(snapshot, entry))
+    gone = tuple(entry for entry in gone if entry not in refused)
+    details = _details(snapshot, added, gone, replace(snapshot.journal, entries=kept + refused))
+    changes = ChangeSet((*map(_added, added), *map(_removed, gone)))
+    return Plan(changes, details, advice, tuple(_refusal(snapshot, entry) for entry in refused))
+
+
+def _wishes(
+    snapshot: Snapshot, verdicts: Sequence[Verdict], request: Request
+) -> Iterator[tuple[Requirement, _Wish]]:
+    judged = {verdict.requirement: verdict for verdict in verdicts}
+    for requirement in request.requirements:
+        verdict = judged[requirement.id]
+        if requirement.id not in request.openable or not _lacks_something(verdict, request):
+            continue
+        for judgement, _path in judged_paths(snapshot, request, requirement):
+            for wish in _wishes_of(snapshot, request, requirement, judgement):
+                yield requirement, wish
+
+
+def _lacks_something(verdict: Verdict, request: Request) -> bool:
+    if verdict.status in (VerdictStatus.BLOCKED, VerdictStatus.PARTIAL):
+        return True
+    return request.persistent and verdict.status is VerdictStatus.OPEN and verdict.persistent is False
+
+
+def _wishes_of(
+    snapshot: Snapshot, request: Request, requirement: Requirement, judgement: Judgement
+) -> Iterator[_Wish]:
+    runtime = judgement.status is VerdictStatus.BLOCKED
+    boot = judgement.boot
+    permanent = request.persistent and boot is not None and boot.status is VerdictStatus.BLOCKED
+    if judgement.status is VerdictStatus.UNKNOWN or not (runtime or permanent):
+        return
+    if judgement.packet is None or judgement.outcome is None or boot is None:
+        yield _Wish(advice="no firewall rule changes that")
+        return
+    manager = _manager_in_charge(snapshot, request, judgement)
+    if isinstance(manager, str):
+        yield _Wish(advice=manager)
+        return
+    obstacle = manager.obstacle(judgement.outcome) if runtime else None
+    if obstacle is not None and not (request.override and obstacle.kind == manager.name):
+        hint = "; override: true puts the rule ahead of it" if obstacle.kind == manager.name else ""
+        yield _Wish(advice=f"an allow rule of {manager.name} would not win over it{hint}")
+        return
+    texts = _source_texts(judgement)
+    if len(texts) > _PARTS_AT_MOST:
+        yield _Wish(advice=f"the blocked part of the source falls into {len(texts)} networks; open it by hand, or give smaller sources")
+        return
+    places: dict[str, tuple[bool, bool]] = {}
+    if runtime:
+        places[manager.place(judgement.outcome, judgement.packet)] = (True, False)
+    if permanent:
+        now = places.get(boot.place, (False, False))[0]
+        places[boot.place] = (now, True)
+    for place, (now, stored) in places.items():
+        for text in texts:
+            opening = Opening(
+                requirement.protocol.value,
+                requirement.port,
+                text,
+                judgement.packet.destination.version,
+                place,
+                obstacle is not None,
+            )
+            yield _Wish(Entry(manager.name, opening, (requirement.id,), now, stored))
+
+
+def _source_texts(judgement: Judgement) -> list[str]:
+    version = judgement.packet.destination.version if judgement.packet else 4
+    return ["any"] if judgement.source == AddressSet.any(version) else list(judgement.source.texts())
+
+
+def _manager_in_charge(snapshot: Snapshot, request: Request, judgement: Judgement) -> Manager | str:
+    """The manager that the change goes to, or the sentence that says why there is none."""
+    running = [name for name in snapshot.managers if is_running(snapshot, name)]
+    if request.manager != "auto":
+        if request.manager in running:
+            return snapshot.managers[request.manager]
+        return f"manager: {request.manager} is asked for and does not run on this host"
+    if judgement.status is VerdictStatus.OPEN and judgement.boot is not None:  # only what is stored has to change
+        stored = judgement.boot.decided_by.kind
+        if stored in running or stored == "firewalld":  # whose files can be changed while it does not run
+            return snapshot.managers[stored]
+    owner = next((decision.kind for decision in reversed(judgement.decided_by) if decision.kind in running), None)
+    if owner or len(running) == 1:
+        return snapshot.managers[owner or running[0]]
+    if running:
+        return f"{' and '.join(running)} both run here; say by the option manager which one is to be changed"
+    at_boot = [name for name in snapshot.managers if snapshot.enabled(name)]
+    if at_boot:
+        return f"{at_boot[0]} is started at boot and does not run now; start it and run again"
+    return "no firewall manager (firewalld, ufw) runs here; the rule has to be changed where it was made"
+
+
+def is_running(snapshot: Snapshot, name: str) -> bool:
+    """Whether a manager is in charge of rules now: firewalld as a service, ufw as the chains that it loaded."""
+    return _UFW_CHAIN in snapshot.ruleset.chains if name == "ufw" else snapshot.active(name)
+
+
+def _outdated(journal: Journal, request: Request) -> tuple[tuple[Entry, ...], tuple[Entry, ...]]:
+    """Our entries as they stay, and those that no requirement needs any more."""
+    kept, gone = [], []
+    for entry in journal.entries:
+        left = tuple(name for name in entry.requirements if not _is_outdated(name, entry.opening, request))
+        if left:
+            kept.append(replace(entry, requirements=left))
+        else:
+            gone.append(entry)
+    return tuple(kept), tuple(gone)
+
+
+def _is_outdated(name: str, opening: Opening, request: Request) -> bool:
+    requirement = next((item for item in request.requirements if item.id == name), None)
+    if requirement is None or name in request.not_applicable:
+        return False
+    if request.state == "absent" or requirement.port != opening.port:
+        return True
+    wanted = AddressSet()
+    for source in request.sources[requirement.source_role]:
+        wanted = wanted | source.addresses
+    return not wanted.covers(source_set(opening))
+
+
+def source_set(opening: Opening) -> AddressSet:
+    """The addresses of an opening's source."""
+    return AddressSet.any(opening.version) if opening.source == "any" else AddressSet.parse(opening.source)
+
+
+def _holds_connection(snapshot: Snapshot, entry: Entry) -> bool:
+    if snapshot.peer is None:
+        return False
+    address, port = snapshot.peer
+    opening = entry.opening
+    return opening.protocol == "tcp" and opening.port == port and address in source_set(opening)
+
+
+def _refusal(snapshot: Snapshot, entry: Entry) -> str:
+    peer = snapshot.peer[0] if snapshot.peer else "the controller"
+    return (
+        f"refused to withdraw '{_text(entry.opening)}' ({entry.manager}): Ansible's own connection from {peer} comes in by that port; "
+        "set force: true if another rule lets it in"
+    )
+
+
+def _details(snapshot: Snapshot, added: tuple[Entry, ...], gone: tuple[Entry, ...], stays: Journal) -> Details:
+    """The commands and files of a change: ``stays`` is our record without what goes."""
+    final = stays.with_entries(added)
+    used = set(_touched(snapshot, final.entries))
+    known = stays.files
+    put_back = tuple(path for path in known if path not in used and _untouched_since(snapshot, path))
+    early = tuple(path for path in put_back if _owner(snapshot, path, gone) in _PUT_BACK_FIRST)
+    files = dict.fromkeys((*known, *_touched(snapshot, added)))
+    intent_files = {path: known.get(path, backup_name(path)) for path in files}
+    return Details(
+        actions=(*_removals(snapshot, gone, early), *_additions(snapshot, added)),
+        intent=replace(snapshot.journal, files=intent_files).with_entries(added),
+        final=replace(final, files={path: name for path, name in intent_files.items() if path in used}),
+        backup=tuple(path for path in files if path not in known),
+        edited=tuple(path for path in known if not _untouched_since(snapshot, path)),
+        early=early,
+        late=tuple(path for path in put_back if path not in early),
+    )
+
+
+def backup_name(path: str) -> str:
+    """The name of a file's backup within the state directory."""
+    return path.strip("/").replace("/", "__")
+
+
+def _untouched_since(snapshot: Snapshot, path: str) -> bool:
+    """Whether the file is byte for byte as our last write left it."""
+    return snapshot.journal.left.get(path) == snapshot.hashes.get(path, ABSENT)
+
+
+def _touched(snapshot: Snapshot, entries: Iterable[Entry]) -> Iterator[str]:
+    for entry in entries:
+        if entry.permanent and entry.manager in snapshot.managers:
+            yield from snapshot.managers[entry.manager].touched([entry.opening])
+
+
+def _owner(snapshot: Snapshot, path: str, entries: Iterable[Entry]) -> str:
+    return next((entry.manager for entry in entries if path in _touched(snapshot, [entry])), "")
+
+
+def _additions(snapshot: Snapshot, entries: Sequence[Entry]) -> Iterator[Action]:
+    for name, manager in snapshot.managers.items():
+        for permanent, runtime in ((True, True), (True, False), (False, True)):
+            openings = [
+                entry.opening for entry in entries if (entry.manager, entry.permanent, entry.runtime) == (name, permanent, runtime)
+            ]
+            if openings:
+                yield from manager.add(openings, runtime=runtime, permanent=permanent)
+
+
+def _removals(snapshot: Snapshot, entries: Sequence[Entry], put_back: Sequence[str]) -> Iterator[Action]:
+    """The commands that take our openings away; what files that are put back do by themselves is left out."""
+    for name, manager in snapshot.managers.items():
+        groups: dict[tuple[bool, bool], list[Opening]] = {}
+        for entry in entries:
+            if entry.manager == name:
+                restored = bool(put_back) and set(_touched(snapshot, [entry])) <= set(put_back)
+                groups.setdefault((entry.runtime, entry.permanent and not restored), []).append(entry.opening)
+        for (runtime, permanent), openings in groups.items():
+            yield from manager.remove(openings, runtime=runtime, permanent=permanent)
+
+
+def _added(entry: Entry) -> Change:
+    return Change("add_rule", _target(entry), "", _text(entry.opening), entry.requirements, _scope(entry))
+
+
+def _removed(entry: Entry) -> Change:
+    return Change("remove_rule", _target(entry), _text(entry.opening), "", entry.requirements, _scope(entry))
+
+
+def _target(entry: Entry) -> str:
+    return f"{entry.manager} zone {entry.opening.place}" if entry.opening.place else entry.manager
+
+
+def _text(opening: Opening) -> str:
+    wire = "icmp echo-request" if opening.protocol == "icmp" else f"{opening.protocol}/{opening.port}"
+    return f"allow {wire} from {opening.source}" + (" (ahead of all others)" if opening.ahead else "")
+
+
+def _scope(entry: Entry) -> Scope:
+    if entry.runtime and entry.permanent:
+        return Scope.BOTH
+    return Scope.RUNTIME if entry.runtime else Scope.PERMANENT

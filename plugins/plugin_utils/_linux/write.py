@@ -1,0 +1,105 @@
+# Copyright: agentless.audit_ports contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The one command that carries a plan out on a Linux host: under a lock, against the fingerprint it was made from, record first."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from .._platform import sh
+from .._platform.interface import Command, Part, Written
+from .journal import print_journal
+from .plan import EDITED, Details, backup_name
+from .read import GUARD_FUNCTIONS, LOCK_FILE, STATE_DIRECTORY
+
+_JOURNAL = f"{STATE_DIRECTORY}/journal.json"
+_LOCK_WAIT_S = 60
+_STALE_RC = 75  # sysexits.h EX_TEMPFAIL
+
+_FUNCTIONS = f"""\
+audit_ports_lock() {{
+    mkdir -p "${{1%/*}}" && exec 9>"$1" || return
+    audit_ports_waited=0
+    until flock -n 9; do
+        [ "$audit_ports_waited" -lt {_LOCK_WAIT_S} ] || {{ echo 'another run holds the lock' >&2; return 1; }}
+        audit_ports_waited=$((audit_ports_waited + 1))
+        sleep 1
+    done
+}}
+audit_ports_unchanged() {{
+    [ "$(audit_ports_fingerprint)" = "$1" ] || return {_STALE_RC}
+}}
+audit_ports_keep() {{
+    printf '%s\n' "$2" >"$1.new" && mv -f "$1.new" "$1"
+}}
+audit_ports_backup() {{
+    if [ -f "$1" ]; then
+        cp -p "$1" "$2.new" && mv -f "$2.new" "$2"
+    else
+        : >"$2.absent"
+    fi
+}}
+audit_ports_put_back() {{
+    if [ -f "$2.absent" ]; then
+        rm -f "$1"
+    else
+        cp -p "$2" "$1.agentless-audit" && mv -f "$1.agentless-audit" "$1"
+    fi
+}}
+audit_ports_left() {{
+    for audit_ports_file in "$@"; do
+        if [ -f "$audit_ports_file" ]; then sha256sum -- "$audit_ports_file"; else printf -- '-  %s\\n' "$audit_ports_file"; fi
+    done
+}}
+"""
+
+
+def write_command(details: Details, fingerprint: str) -> Command:
+    """The command. Every step is a part of its output; the first that fails ends it, the record of what was meant stays."""
+    files = f"{STATE_DIRECTORY}/files"
+    steps = [
+        sh.part("lock", ["audit_ports_lock", LOCK_FILE]),
+        sh.part("unchanged", ["audit_ports_unchanged", fingerprint]),
+        sh.part("directory", ["mkdir", "-p", files]),
+        *(sh.part(f"backup {path}", ["audit_ports_backup", path, _backup(path)]) for path in details.backup),
+        sh.part("intent", ["audit_ports_keep", _JOURNAL, print_journal(details.intent)]),
+        *(_put_back(path) for path in details.early),
+        *(f"{sh.part(f'run {number}', action.argv)} 9>&-" for number, action in enumerate(details.actions)),
+        *(_put_back(path) for path in details.late),
+        *_closing(details),
+    ]
+    body = " &&\n".join(steps)
+    return sh.script(GUARD_FUNCTIONS + _FUNCTIONS, body)
+
+
+def _closing(details: Details) -> list[str]:
+    """Our record as it is to be after the change; no trace is left where nothing of ours is."""
+    if not details.final.entries:
+        return [sh.part("forget", ["rm", "-rf", STATE_DIRECTORY])]
+    untouched = [path for path in details.final.files if path not in details.edited]
+    edited = "".join(f"{EDITED}  {path}\n" for path in details.final.files if path in details.edited)
+    return [
+        sh.part("left", ["audit_ports_keep_left", edited, *untouched]),
+        sh.part("record", ["audit_ports_keep", _JOURNAL, print_journal(details.final)]),
+    ]
+
+
+def _backup(path: str) -> str:
+    return f"{STATE_DIRECTORY}/files/{backup_name(path)}"
+
+
+def _put_back(path: str) -> str:
+    return sh.part(f"put back {path}", ["audit_ports_put_back", path, _backup(path)])
+
+
+def written(parts: Mapping[str, Part]) -> Written:
+    """How the command ended, of its parts."""
+    if "unchanged" in parts and parts["unchanged"].rc == _STALE_RC:
+        return Written(stale=True)
+    return Written(stale=False, errors=tuple(_error(name, part) for name, part in parts.items() if part.rc != 0))
+
+
+def _error(name: str, part: Part) -> str:
+    said = " ".join((part.err or part.out).split())[:300] or "no message"
+    return f"the step '{name}' failed on the host with return code {part.rc}: {said}"

@@ -1,0 +1,92 @@
+# Copyright: agentless.audit_ports contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The options that all firewall plugins share, and how they and the inventory become a request."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from ...module_utils._core.addressset import Address
+from ...module_utils._core.errors import InputError
+from ...module_utils._core.records import Requirement
+from ...module_utils._core.selection import applicable, opens_by_default, select_requirements
+from ...module_utils._core.vocabulary import PsRemoting, SourceRole
+from .._fleet.inventory import Fleet
+from .interface import Request
+from .jmes import make_select
+
+# Documented in doc_fragments/firewall.py; the two are held together by a test.
+ARGUMENT_SPEC: dict[str, dict[str, Any]] = {
+    "requirements": {"type": "list", "elements": "str"},
+    "systems": {"type": "list", "elements": "str"},
+    "sources": {"type": "list", "elements": "str"},
+    "destination": {"type": "str"},
+    "state": {"type": "str", "choices": ["present", "absent"], "default": "present"},
+    "override": {"type": "bool", "default": False},
+    "force": {"type": "bool", "default": False},
+    "enforce": {"type": "bool", "default": False},
+    "manager": {"type": "str", "choices": ["auto", "firewalld", "ufw"], "default": "auto"},
+    "persistent": {"type": "bool", "default": True},
+    "psremoting": {"type": "str", "choices": ["auto", "true", "false"], "default": "auto"},
+    "literal": {"type": "bool", "default": False},
+    "exclude": {"type": "list", "elements": "str", "default": []},
+    "select": {"type": "str"},
+    "extra": {"type": "list", "elements": "dict", "default": []},
+    "ports": {"type": "dict", "default": {}},
+}
+
+
+def build_request(options: Mapping[str, Any], fleet: Fleet, host: str) -> Request:
+    """The request of one task for one host. Raises InputError for whatever the options or the inventory get wrong."""
+    systems = tuple(options["systems"]) if options["systems"] is not None else fleet.systems(host)
+    if not systems:
+        raise InputError(
+            "it is not said what kind of system this is: set audit_ports_systems (for example [linux]), "
+            "the option systems, or put the host into a group such as audit_linux"
+        )
+    selected = select_requirements(
+        systems,
+        ids=options["requirements"],
+        exclude=options["exclude"],
+        psremoting=options["psremoting"],
+        literal=options["literal"],
+        extra=options["extra"],
+        ports=options["ports"],
+        select=make_select(options["select"]) if options["select"] else None,
+    )
+    if not selected:
+        raise InputError("no requirement is left by systems, requirements, exclude, psremoting and select together")
+    roles = fleet.roles(host)
+    answers = {row.id: applicable(row, roles) for row in selected}
+    concerned = [row for row in selected if answers[row.id].applies is not False]
+    return Request(
+        host=host,
+        systems=systems,
+        requirements=selected,
+        openable=_openable(selected, options),
+        sources={role: fleet.sources(host, role, options["sources"]) for role in _roles_of(concerned)},
+        destinations=_destinations(fleet, host, options["destination"]),
+        state=options["state"],
+        override=options["override"],
+        force=options["force"],
+        manager=options["manager"],
+        persistent=options["persistent"],
+        not_applicable={name: answer.reason for name, answer in answers.items() if answer.applies is False},
+        undetermined={name: answer.reason for name, answer in answers.items() if answer.applies is None},
+    )
+
+
+def _openable(selected: tuple[Requirement, ...], options: Mapping[str, Any]) -> frozenset[str]:
+    way = PsRemoting(options["psremoting"])
+    return frozenset(row.id for row in selected if opens_by_default(row, way, options["requirements"] or ()))
+
+
+def _roles_of(requirements: list[Requirement]) -> list[SourceRole]:
+    return list(dict.fromkeys(row.source_role for row in requirements))
+
+
+def _destinations(fleet: Fleet, host: str, asked: str | None) -> tuple[Address, ...]:
+    text = asked or fleet.address_text(host)
+    return fleet.addresses(text, f"{host}: destination")

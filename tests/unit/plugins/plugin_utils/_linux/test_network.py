@@ -1,0 +1,79 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+# Copyright: agentless.audit_ports contributors
+"""Interfaces, routes and possible arrivals."""
+
+from __future__ import annotations
+
+import json
+from ipaddress import ip_address
+
+import pytest
+from ansible_collections.agentless.audit_ports.plugins.module_utils._core.addressset import AddressSet
+from ansible_collections.agentless.audit_ports.plugins.module_utils._core.errors import ReadError
+from ansible_collections.agentless.audit_ports.plugins.plugin_utils._linux.network import (
+    arrivals,
+    has_policy_routing,
+    interface_of,
+    parse_interfaces,
+    parse_routes,
+    route_interfaces,
+)
+from ansible_collections.agentless.audit_ports.plugins.plugin_utils._netfilter.model import HostView
+
+ADDRESSES = json.dumps(
+    [
+        {"ifindex": 1, "ifname": "lo", "addr_info": [{"local": "127.0.0.1", "prefixlen": 8}]},
+        {"ifindex": 2, "ifname": "audit0", "addr_info": [{"local": "198.51.100.12", "prefixlen": 24}]},
+        {"ifindex": 3, "ifname": "mgmt0", "group": "7", "addr_info": [{"local": "203.0.113.12", "prefixlen": 24}]},
+        {},
+    ]
+)
+ROUTES = json.dumps(
+    [
+        {"dst": "default", "gateway": "198.51.100.1", "dev": "audit0"},
+        {"dst": "203.0.113.0/24", "dev": "mgmt0", "prefsrc": "203.0.113.12"},
+        {"dst": "192.0.2.128/25", "gateway": "203.0.113.1", "dev": "mgmt0"},
+        {"type": "blackhole", "dst": "10.0.0.0/8"},
+    ]
+)
+VIEW = HostView(parse_interfaces(ADDRESSES), parse_routes(ROUTES, 4))
+HERE = ip_address("198.51.100.12")
+
+
+def test_interfaces() -> None:
+    assert [(item.name, item.index, item.group) for item in VIEW.interfaces] == [("lo", 1, 0), ("audit0", 2, 0), ("mgmt0", 3, 7)]
+    assert interface_of(VIEW, HERE) == "audit0"
+    assert interface_of(VIEW, ip_address("198.51.100.13")) is None
+
+
+@pytest.mark.parametrize(
+    ("source", "interfaces"),
+    [("192.0.2.10", ("audit0",)), ("192.0.2.200", ("mgmt0",)), ("192.0.2.0/24", ("mgmt0", "audit0"))],
+)
+def test_the_longest_prefix_decides_the_way_back(source: str, interfaces: tuple[str, ...]) -> None:
+    assert route_interfaces(VIEW, AddressSet.parse(source), 4) == interfaces
+
+
+@pytest.mark.parametrize(
+    ("filters", "expected"),
+    [
+        ({}, ("audit0", "mgmt0")),
+        ({"net.ipv4.conf.all.rp_filter": "1"}, ("mgmt0",)),
+        ({"net.ipv4.conf.audit0.rp_filter": "1"}, ("mgmt0",)),
+        ({"net.ipv4.conf.all.rp_filter": "1", "net.ipv4.conf.audit0.rp_filter": "2"}, ("audit0", "mgmt0")),
+        ({"net.ipv4.conf.mgmt0.rp_filter": "1"}, ("audit0", "mgmt0")),
+    ],
+)
+def test_arrivals(filters: dict[str, str], expected: tuple[str, ...]) -> None:
+    assert arrivals(VIEW, filters, AddressSet.parse("192.0.2.200"), HERE) == expected
+
+
+def test_policy_routing_is_noticed() -> None:
+    own = [{"table": "local"}, {"table": "main"}, {"table": "default"}]
+    assert not has_policy_routing(json.dumps(own))
+    assert has_policy_routing(json.dumps([*own, {"table": "100", "src": "192.0.2.1"}]))
+
+
+def test_an_output_that_is_no_json_is_an_error_with_the_next_step() -> None:
+    with pytest.raises(ReadError, match="iproute2"):
+        parse_interfaces("1: lo: <LOOPBACK>")

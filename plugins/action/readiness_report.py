@@ -13,7 +13,7 @@ from ansible.plugins.action import ActionBase
 from ..module_utils._core.errors import AuditPortsError
 from ..module_utils._core.tables import render_table
 from ..plugin_utils._fleet.inventory import Fleet
-from ..plugin_utils._report.fleet_report import failing, report, result_of
+from ..plugin_utils._report.fleet_report import report, result_of
 
 ARGUMENT_SPEC: dict[str, dict[str, Any]] = {
     "hosts": {"type": "list", "elements": "str"},
@@ -22,7 +22,6 @@ ARGUMENT_SPEC: dict[str, dict[str, Any]] = {
     "requirements": {"type": "list", "elements": "dict"},
     "psremoting": {"type": "str", "choices": ["auto", "true", "false"], "default": "auto"},
     "waivers": {"type": "list", "elements": "dict", "default": []},
-    "fail_on": {"type": "list", "elements": "str", "choices": ["not_ready", "unknown", "degraded"], "default": []},
     "show": {"type": "bool", "default": True},
     "width": {"type": "int", "default": 160},
 }
@@ -57,8 +56,7 @@ class ActionModule(ActionBase):  # type: ignore[misc]
         if options["show"]:
             for line in table:
                 self._display.display(line)
-        named = failing(found["hosts"], options["fail_on"])
-        result.update(found, table=table, failed=bool(named), changed=False, msg=_message(named, found["hosts"]))
+        result.update(found, table=table, changed=False, msg=_message(found["hosts"]))
         return result
 
 
@@ -68,9 +66,7 @@ def _everyone(fleet: Fleet, names: list[str]) -> list[str]:
     return [*fleet.members("audit_targets"), *judged]
 
 
-def _message(named: list[str], hosts: list[dict[str, Any]]) -> str:
-    if named:
-        return "not ready for the audit: " + ", ".join(named)
+def _message(hosts: list[dict[str, Any]]) -> str:
     counts: dict[str, int] = {}
     for host in hosts:
         counts[host["readiness"]] = counts.get(host["readiness"], 0) + 1

@@ -49,12 +49,6 @@ options:
     type: list
     elements: dict
     default: []
-  fail_on:
-    description: Fail when a host's readiness is one of these.
-    type: list
-    elements: str
-    choices: [not_ready, unknown, degraded]
-    default: []
   show:
     description: Whether to show the table on the terminal.
     type: bool
@@ -86,7 +80,11 @@ EXAMPLES = r"""
     - name: Show every host
       agentless.audit_ports.readiness_report:
         observations: "{{ query('agentless.audit_ports.reachability', *groups['audit_targets']) }}"
-        fail_on: [not_ready]
+      register: audit
+
+    - name: Fail where an audit would not work
+      ansible.builtin.assert:
+        that: audit.hosts | selectattr('readiness', 'equalto', 'not_ready') | length == 0
 """
 
 RETURN = r"""

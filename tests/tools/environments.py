@@ -84,13 +84,19 @@ def missing(name: str) -> str | None:
     return f"no Python {' or '.join(wanted)} with ensurepip in PATH or among pyenv's versions"
 
 
+def version_of(name: str) -> str:
+    """Return the version of the Python that the environment `name` has or would have."""
+    wanted = ENVIRONMENTS[name].pythons
+    return next(filter(find_python, wanted), wanted[0])
+
+
 def make(name: str) -> str:
     """Make or complete the environment `name`; return a line that says what was done, empty if nothing was.
 
     Raises LookupError where its Python is missing, RuntimeError where pip fails.
     """
     environment = ENVIRONMENTS[name]
-    python = next(filter(None, map(find_python, environment.pythons)), None)
+    python = find_python(version_of(name))
     if python is None:
         raise LookupError(missing(name))
     files = [ROOT / "tests/requirements" / f"{requirement}.txt" for requirement in environment.requirements]

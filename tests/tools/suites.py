@@ -18,7 +18,7 @@ import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from tests.tools.environments import BUILD, CORES, ENVIRONMENTS, ROOT, missing, prepare
+from tests.tools.environments import BUILD, CORES, ENVIRONMENTS, ROOT, missing, prepare, version_of
 
 COLLECTION = "ansible_collections.agentless.audit_ports"
 TABLE = BUILD / "suites.txt"
@@ -85,9 +85,9 @@ def lint() -> tuple[Step, ...]:
 
 def unit() -> tuple[Step, ...]:
     return (
-        Step("Python 3.8, module_utils", (*PYTEST, "tests/unit/plugins/module_utils"), ("py38",)),
-        Step("Python 3.11, ansible-core 2.19", (*PYTEST, "tests/unit")),
-        Step("Python 3.13, ansible-core 2.21", (*PYTEST, "tests/unit"), ("core-2.21",)),
+        Step(f"Python {version_of('py38')}, module_utils", (*PYTEST, "tests/unit/plugins/module_utils"), ("py38",)),
+        Step(f"Python {version_of('tools')}, ansible-core 2.19", (*PYTEST, "tests/unit")),
+        Step(f"Python {version_of('core-2.21')}, ansible-core 2.21", (*PYTEST, "tests/unit"), ("core-2.21",)),
     )
 
 

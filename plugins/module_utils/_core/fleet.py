@@ -18,7 +18,7 @@ from .records import Requirement, Verdict, to_result
 from .selection import Roles, select_requirements
 from .vocabulary import ListenerHome, PsRemoting, System
 
-_OPTIONS = (
+OPTIONS = (
     "listeners",
     "psremoting",
     "reasons",
@@ -49,7 +49,7 @@ def diagnose_results(verdicts: object, observations: object, options: Mapping[st
     (dicts by host), ``requirements``, ``waivers`` and ``listeners`` (lists of dicts), and ``psremoting`` (a word, or a
     dict by host). Raises InputError naming the row, the field and the choices.
     """
-    Fields(options, "options").refuse_unknown(_OPTIONS)
+    Fields(options, "options").refuse_unknown(OPTIONS)
     requirements = _parse_requirements(options.get("requirements"))
     judged = [
         parse_verdict(row, f"verdicts, row {number}") for number, row in enumerate(parse_rows(verdicts, "verdicts"), 1)

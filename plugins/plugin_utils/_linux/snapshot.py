@@ -23,6 +23,7 @@ from .read import STATE_DIRECTORY
 from .ufw import parse_ufw
 
 _NOT_FOUND = 127
+_NO_NFT_RULES = '{"nftables": []}'
 _FILE = re.compile(r"^@@[0-9a-f]+:file (/\S.*)$", re.MULTILINE)
 
 
@@ -115,12 +116,13 @@ def _problem(parts: Mapping[str, Part]) -> str | None:
 def _ruleset(parts: Mapping[str, Part], kernel: Mapping[str, str]) -> Ruleset:
     """The kernel's rules; what could not be read is a gap that says what to install or look at."""
     nft, tables = parts["nft"], parts["xtables"]
+    nft_gap = _nft_gap(nft, parts.get("builtin"), kernel)
     ruleset = read_ruleset(
-        nft=nft.out if nft.rc == 0 else None,
+        nft=nft.out if nft.rc == 0 else None if nft_gap else _NO_NFT_RULES,
         xtables=[tables.out] if tables.out.strip() else [],
         ipset=parts["ipset"].out if "ipset" in parts and parts["ipset"].rc == 0 else None,
     )
-    gaps = [gap for gap in (_nft_gap(nft, parts.get("builtin"), kernel), *_legacy_gaps(tables, kernel)) if gap]
+    gaps = [gap for gap in (nft_gap, *_legacy_gaps(tables, kernel)) if gap]
     return replace(ruleset, gaps=(*ruleset.gaps, *gaps))
 
 

@@ -47,10 +47,19 @@ audit_ports_put_back() {{
         cp -p "$2" "$1.agentless-audit" && mv -f "$1.agentless-audit" "$1"
     fi
 }}
-audit_ports_left() {{
+audit_ports_hashes() {{
     for audit_ports_file in "$@"; do
-        if [ -f "$audit_ports_file" ]; then sha256sum -- "$audit_ports_file"; else printf -- '-  %s\\n' "$audit_ports_file"; fi
+        if [ -f "$audit_ports_file" ]; then
+            sha256sum -- "$audit_ports_file"
+        else
+            printf '%s  %s\n' - "$audit_ports_file"
+        fi
     done
+}}
+audit_ports_keep_left() {{
+    audit_ports_edited=$1
+    shift
+    audit_ports_keep {STATE_DIRECTORY}/left "$audit_ports_edited$(audit_ports_hashes "$@")"
 }}
 """
 

@@ -33,10 +33,10 @@ def split_parts(output: str, mark: str) -> Mapping[str, Part]:
             return parts
         word, _blank, name = heading.partition(" ")
         errors, end = next(rest, ""), next(rest, "")
-        closing = end.partition("\n")[0].split(" ")
-        if word != "begin" or not errors.startswith("errors\n") or closing[:2] != ["end", name] or not closing[-1].isdigit():
+        closing, _blank, rc = end.partition("\n")[0].rpartition(" ")
+        if word != "begin" or not errors.startswith("errors\n") or closing != f"end {name}" or not rc.isdigit():
             raise ReadError(_broken_off(name))
-        parts[name] = Part(rc=int(closing[2]), out=out, err=errors.partition("\n")[2].strip())
+        parts[name] = Part(rc=int(rc), out=out, err=errors.partition("\n")[2].strip())
     raise ReadError(_broken_off(next(reversed(parts), "the beginning") + " (its end)"))
 
 

@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from ...module_utils._core.fleet import diagnose_results
@@ -84,7 +84,3 @@ def _reason(fleet: Fleet, host: str, result: Mapping[str, Any]) -> str:
         return _NOT_JUDGED
     return f"the firewall of this host is not judged (platform {platform}); only a probe can tell"
 
-
-def failing(hosts: Iterable[Mapping[str, Any]], readiness: Sequence[str]) -> list[str]:
-    """``host (readiness)`` of the hosts whose readiness is one of these words."""
-    return [f"{host['host']} ({host['readiness']})" for host in hosts if host["readiness"] in readiness]

@@ -7,9 +7,6 @@ from __future__ import annotations
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address, ip_network
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
-
 from ansible_collections.agentless.audit_ports.plugins.module_utils._core.addressset import (
     AddressSet,
     parse_address,
@@ -18,6 +15,8 @@ from ansible_collections.agentless.audit_ports.plugins.module_utils._core.addres
 from ansible_collections.agentless.audit_ports.plugins.module_utils._core.errors import InputError
 from ansible_collections.agentless.audit_ports.plugins.module_utils._core.portset import PortSet
 from ansible_collections.agentless.audit_ports.plugins.module_utils._core.ranges import RangeSet
+from hypothesis import given
+from hypothesis import strategies as st
 
 UNIVERSE = 40
 BASE = int(IPv4Address("192.0.2.0"))
@@ -75,7 +74,7 @@ def test_ports_are_read_as_people_write_them(text: object, ranges: tuple[tuple[i
 
 @pytest.mark.parametrize("text", ["", "ssh", "65536", "-1", "10-5", "22-", "1-2-3", "1.5", "٢٢"])
 def test_what_is_no_port_is_named(text: str) -> None:
-    with pytest.raises(InputError, match="no port|no range"):
+    with pytest.raises(InputError, match=r"no port|no range"):
         PortSet.parse(text)
 
 

@@ -8,7 +8,6 @@ import itertools
 from typing import Any
 
 import pytest
-
 from ansible_collections.agentless.audit_ports.plugins.module_utils._core.catalog import BY_ID
 from ansible_collections.agentless.audit_ports.plugins.module_utils._core.causes import (
     counting,
@@ -21,6 +20,8 @@ from ansible_collections.agentless.audit_ports.plugins.module_utils._core.diagno
     Listener,
     diagnose,
     judge_fleet,
+)
+from ansible_collections.agentless.audit_ports.plugins.module_utils._core.diagnosis import (
     make_verdict as make_missing_verdict,
 )
 from ansible_collections.agentless.audit_ports.plugins.module_utils._core.errors import InputError
@@ -45,7 +46,7 @@ from .builders import ROUTER, SOURCE, TARGET, make_observation, make_path, make_
 
 TODAY = "2026-11-22"
 STRANGER = "192.0.2.99"
-V, O, C, R = VerdictStatus, ObservationStatus, Cause, RowStatus
+V, S, C, R = VerdictStatus, ObservationStatus, Cause, RowStatus
 
 
 def diagnose_one(verdict: Verdict | None, *observations: Observation, **context: Any) -> Diagnosis:
@@ -64,10 +65,10 @@ def unknown(**values: Any) -> Verdict:
 
 OPEN_HEARD = make_verdict(listening=True, listener="sshd")
 OPEN_DEAF = make_verdict(listening=False)
-UNEXPECTED = make_observation(O.OPEN, service=ServiceStatus.UNEXPECTED, evidence="220 FTP")
-CONFIRMED = make_observation(O.OPEN, service=ServiceStatus.CONFIRMED)
-REJECTED_BY_ROUTER = make_observation(O.REJECTED, evidence=f"ICMP 3/13 from {ROUTER}")
-REJECTED_BY_TARGET = make_observation(O.REJECTED, evidence=f"ICMP 3/10 from {TARGET}")
+UNEXPECTED = make_observation(S.OPEN, service=ServiceStatus.UNEXPECTED, evidence="220 FTP")
+CONFIRMED = make_observation(S.OPEN, service=ServiceStatus.CONFIRMED)
+REJECTED_BY_ROUTER = make_observation(S.REJECTED, evidence=f"ICMP 3/13 from {ROUTER}")
+REJECTED_BY_TARGET = make_observation(S.REJECTED, evidence=f"ICMP 3/10 from {TARGET}")
 
 CAUSES = [
     # verdict, observations, row status, cause, what the next step says
@@ -75,10 +76,10 @@ CAUSES = [
     (None, [CONFIRMED], R.FINE, C.READY, ["Nothing to do"]),
     (make_verdict(persistent=False), [CONFIRMED], R.FINE, C.READY, ["reboot of web1", "prepare"]),
     (OPEN_HEARD, [], R.UNVERIFIED, C.READY, ["tcp/22 of web1", "verify"]),
-    (OPEN_HEARD, [make_observation(O.LOCAL_ERROR, evidence="EACCES")], R.UNVERIFIED, C.READY, ["audit1", "EACCES"]),
+    (OPEN_HEARD, [make_observation(S.LOCAL_ERROR, evidence="EACCES")], R.UNVERIFIED, C.READY, ["audit1", "EACCES"]),
     (
         OPEN_HEARD,
-        [make_observation(O.UNVERIFIABLE_FROM_HERE)],
+        [make_observation(S.UNVERIFIABLE_FROM_HERE)],
         R.UNVERIFIED,
         C.READY,
         ["receiving side", "audit1"],
@@ -86,7 +87,7 @@ CAUSES = [
     (blocked_by("ufw"), [], R.BLOCKED, C.HOST_FIREWALL, [SOURCE, "tcp/22 of web1", TARGET, "rule of ufw", "prepare"]),
     (
         make_verdict(V.BLOCKED, paths=(), reason="policy drop"),
-        [make_observation(O.FILTERED)],
+        [make_observation(S.FILTERED)],
         R.BLOCKED,
         C.HOST_FIREWALL,
         ["policy drop"],
@@ -100,64 +101,64 @@ CAUSES = [
     ),
     (blocked_by("mdm_profile"), [CONFIRMED], R.BLOCKED, C.MANAGED_POLICY, ["no local change"]),
     (blocked_by("hosts_deny"), [], R.BLOCKED, C.SERVICE_ACL, ["web1", SOURCE, "rule of hosts_deny"]),
-    (OPEN_DEAF, [make_observation(O.CLOSED)], R.BLOCKED, C.NOTHING_LISTENS, ["web1", "tcp/22", TARGET, "start"]),
+    (OPEN_DEAF, [make_observation(S.CLOSED)], R.BLOCKED, C.NOTHING_LISTENS, ["web1", "tcp/22", TARGET, "start"]),
     (OPEN_DEAF, [], R.UNVERIFIED, C.NOTHING_LISTENS, ["start the service"]),
-    (unknown(listening=False), [make_observation(O.CLOSED)], R.BLOCKED, C.NOTHING_LISTENS, ["start the service"]),
-    (OPEN_HEARD, [make_observation(O.CLOSED)], R.BLOCKED, C.PATH_BLOCKED, ["network team", "closed"]),
+    (unknown(listening=False), [make_observation(S.CLOSED)], R.BLOCKED, C.NOTHING_LISTENS, ["start the service"]),
+    (OPEN_HEARD, [make_observation(S.CLOSED)], R.BLOCKED, C.PATH_BLOCKED, ["network team", "closed"]),
     (
         OPEN_HEARD,
-        [make_observation(O.FILTERED, evidence="3 SYNs, 2.1 s")],
+        [make_observation(S.FILTERED, evidence="3 SYNs, 2.1 s")],
         R.BLOCKED,
         C.PATH_BLOCKED,
         ["network team", SOURCE, "tcp/22 of web1", TARGET, "audit1", "3 attempts", "3 SYNs"],
     ),
-    (OPEN_DEAF, [make_observation(O.FILTERED)], R.BLOCKED, C.PATH_BLOCKED, ["network team"]),
+    (OPEN_DEAF, [make_observation(S.FILTERED)], R.BLOCKED, C.PATH_BLOCKED, ["network team"]),
     (OPEN_HEARD, [REJECTED_BY_ROUTER], R.BLOCKED, C.PATH_BLOCKED, [f"refused by {ROUTER}", "3/13"]),
     (unknown(), [REJECTED_BY_ROUTER], R.BLOCKED, C.PATH_BLOCKED, [f"refused by {ROUTER}"]),
     (None, [REJECTED_BY_ROUTER], R.BLOCKED, C.PATH_BLOCKED, [f"refused by {ROUTER}"]),
-    (OPEN_HEARD, [make_observation(O.UNREACHABLE)], R.BLOCKED, C.PATH_BLOCKED, ["network team"]),
+    (OPEN_HEARD, [make_observation(S.UNREACHABLE)], R.BLOCKED, C.PATH_BLOCKED, ["network team"]),
     (OPEN_HEARD, [UNEXPECTED], R.BLOCKED, C.WRONG_SERVICE, ["what answers on tcp/22", "linux.ssh", "220 FTP"]),
     (None, [UNEXPECTED], R.BLOCKED, C.WRONG_SERVICE, ["220 FTP"]),
     (
         OPEN_HEARD,
-        [make_observation(O.FILTERED, source_address=STRANGER)],
+        [make_observation(S.FILTERED, source_address=STRANGER)],
         R.BLOCKED,
         C.SOURCE_MISMATCH,
         [SOURCE, STRANGER, "audit_ports_sources"],
     ),
     (
         OPEN_HEARD,
-        [make_observation(O.OPEN, source_address=STRANGER)],
+        [make_observation(S.OPEN, source_address=STRANGER)],
         R.UNVERIFIED,
         C.SOURCE_MISMATCH,
         [SOURCE, STRANGER],
     ),
     (
         unknown(),
-        [make_observation(O.OPEN, source_address=STRANGER)],
+        [make_observation(S.OPEN, source_address=STRANGER)],
         R.UNKNOWN,
         C.SOURCE_MISMATCH,
         [STRANGER],
     ),
     (
         OPEN_HEARD,
-        [make_observation(O.NAME_ERROR, address=None, evidence="NXDOMAIN")],
+        [make_observation(S.NAME_ERROR, address=None, evidence="NXDOMAIN")],
         R.UNKNOWN,
         C.NAME_RESOLUTION,
         ["name of web1", "audit1", "audit_ports_address", "NXDOMAIN"],
     ),
-    (make_verdict(V.NOT_APPLICABLE), [make_observation(O.CLOSED)], R.NOT_APPLICABLE, C.NOT_APPLICABLE, ["Nothing"]),
+    (make_verdict(V.NOT_APPLICABLE), [make_observation(S.CLOSED)], R.NOT_APPLICABLE, C.NOT_APPLICABLE, ["Nothing"]),
     (unknown(), [], R.UNKNOWN, C.UNKNOWN, ["tcp/22 of web1", "nft is missing"]),
-    (OPEN_HEARD, [make_observation(O.NO_ANSWER, protocol=Protocol.ICMP)], R.UNKNOWN, C.UNKNOWN, ["Silence"]),
-    (unknown(), [make_observation(O.LOCAL_ERROR, evidence="EMFILE")], R.UNKNOWN, C.UNKNOWN, ["audit1", "EMFILE"]),
+    (OPEN_HEARD, [make_observation(S.NO_ANSWER, protocol=Protocol.ICMP)], R.UNKNOWN, C.UNKNOWN, ["Silence"]),
+    (unknown(), [make_observation(S.LOCAL_ERROR, evidence="EMFILE")], R.UNKNOWN, C.UNKNOWN, ["audit1", "EMFILE"]),
     # closed or rejected without a witness on the host: nobody can tell
-    (make_verdict(), [make_observation(O.CLOSED)], R.BLOCKED, C.UNKNOWN, ["web1", "tcp/22", "listens"]),
-    (None, [make_observation(O.CLOSED)], R.BLOCKED, C.UNKNOWN, ["listens"]),
-    (unknown(listening=True), [make_observation(O.CLOSED)], R.BLOCKED, C.UNKNOWN, ["listens"]),
+    (make_verdict(), [make_observation(S.CLOSED)], R.BLOCKED, C.UNKNOWN, ["web1", "tcp/22", "listens"]),
+    (None, [make_observation(S.CLOSED)], R.BLOCKED, C.UNKNOWN, ["listens"]),
+    (unknown(listening=True), [make_observation(S.CLOSED)], R.BLOCKED, C.UNKNOWN, ["listens"]),
     (None, [REJECTED_BY_TARGET], R.BLOCKED, C.UNKNOWN, ["refuses", "web1"]),
-    (None, [make_observation(O.REJECTED, evidence="EHOSTUNREACH")], R.BLOCKED, C.UNKNOWN, ["refuses"]),
-    (unknown(), [make_observation(O.FILTERED)], R.BLOCKED, C.UNKNOWN, ["drops", "web1"]),
-    (None, [make_observation(O.UNREACHABLE)], R.BLOCKED, C.UNKNOWN, ["running", "route"]),
+    (None, [make_observation(S.REJECTED, evidence="EHOSTUNREACH")], R.BLOCKED, C.UNKNOWN, ["refuses"]),
+    (unknown(), [make_observation(S.FILTERED)], R.BLOCKED, C.UNKNOWN, ["drops", "web1"]),
+    (None, [make_observation(S.UNREACHABLE)], R.BLOCKED, C.UNKNOWN, ["running", "route"]),
 ]
 
 
@@ -177,16 +178,16 @@ def test_every_cause_has_a_case() -> None:
 
 
 def test_no_combination_breaks_or_guesses() -> None:
-    """Whatever is joined gets a status, a cause and a next step; nothing_listens has its witness, ready is never blocked."""
+    """Whatever is joined gets a status, a cause and a step; nothing_listens has its witness, blocked is never ready."""
     seen = [
         make_observation(status, service=service, source_address=source, protocol=protocol)
-        for status in O
+        for status in S
         for service in (ServiceStatus.NOT_CHECKED, ServiceStatus.UNEXPECTED)
         for source in (SOURCE, STRANGER, None)
         for protocol in (Protocol.TCP, Protocol.UDP)
     ]
     verdicts = [None] + [make_verdict(status, listening=heard) for status in V for heard in (True, False, None)]
-    for verdict, (first, second) in itertools.product(verdicts, itertools.product(seen[::2], seen[1::5])):
+    for verdict, (first, second) in itertools.product(verdicts, itertools.product(seen[::3], seen[1::7])):
         found = diagnose_one(verdict, first, second)
         assert found.next_step
         assert found.reason.endswith(".")
@@ -196,7 +197,7 @@ def test_no_combination_breaks_or_guesses() -> None:
         assert (found.status is R.BLOCKED) <= (found.cause not in (C.READY, C.NOT_APPLICABLE, C.NAME_RESOLUTION))
         assert (found.status is R.FINE) <= (found.cause is C.READY)
         if found.status is R.FINE:
-            assert O.OPEN in (first.status, second.status)
+            assert S.OPEN in (first.status, second.status)
 
 
 # --- joining -----------------------------------------------------------------------------------------------------
@@ -210,6 +211,45 @@ def test_an_observation_is_joined_to_the_path_that_holds_its_source() -> None:
     assert join_observation(verdict, make_observation(source_address=STRANGER)).foreign
 
 
+def test_the_verdict_on_the_own_path_counts_not_that_on_all() -> None:
+    dark = make_path(V.UNKNOWN, source="203.0.113.0/24")
+    verdict = make_verdict(V.UNKNOWN, paths=(make_path(), dark))
+    assert diagnose_one(verdict, make_observation(S.FILTERED)).cause is C.PATH_BLOCKED
+    assert diagnose_one(verdict, make_observation(S.FILTERED, source_address="203.0.113.7")).cause is C.UNKNOWN
+
+
+def test_nothing_listens_whoever_asks() -> None:
+    closed = make_observation(S.CLOSED, source_address=STRANGER)
+    assert diagnose_one(OPEN_DEAF, closed).cause is C.NOTHING_LISTENS
+    assert diagnose_one(OPEN_HEARD, closed).cause is C.SOURCE_MISMATCH
+    filtered = make_observation(S.FILTERED, source_address=STRANGER)
+    assert diagnose_one(OPEN_DEAF, filtered).cause is C.SOURCE_MISMATCH
+
+
+def test_what_was_tried_is_told_to_the_letter() -> None:
+    shut = make_observation(S.FILTERED, evidence="3 SYNs in 2.1 s.")
+    assert diagnose_one(None, shut).next_step == (
+        f"Find who drops the packets of {SOURCE}: first the firewall of web1, then the devices on the path."
+        f" Tried tcp/22 at {TARGET} from audit1 ({SOURCE}), 3 attempts: filtered, 3 SYNs in 2.1 s."
+    )
+    ping = make_observation(S.FILTERED, protocol=Protocol.ICMP, port=None, attempts=1, source_address=None)
+    assert diagnose_one(None, ping).next_step == (
+        "Find who drops the packets of the audit host: first the firewall of web1, then the devices on the path."
+        f" Tried icmp at {TARGET} from audit1, 1 attempt: filtered."
+    )
+
+
+def test_the_reason_tells_verdict_listener_and_observations() -> None:
+    seen = make_observation(S.OPEN, service=ServiceStatus.CONFIRMED, evidence="SSH-2.0-OpenSSH_9.2p1")
+    found = diagnose_one(make_verdict(listening=True, listener="sshd", persistent=False), *[seen] * 5)
+    sentence = f"Seen from audit1 ({SOURCE}): open, the service is confirmed, SSH-2.0-OpenSSH_9.2p1. "
+    assert found.reason == (
+        "The host's firewall lets it in; not after a reboot: zone public. Listening: sshd. "
+        + sentence * 3
+        + "2 more observations."
+    )
+
+
 def test_the_path_to_the_probed_address_is_preferred() -> None:
     paths = (make_path(V.OPEN), make_path(V.BLOCKED, destination="2001:db8::12"))
     verdict = make_verdict(V.PARTIAL, paths=paths)
@@ -218,24 +258,24 @@ def test_the_path_to_the_probed_address_is_preferred() -> None:
 
 
 def test_where_the_vantage_cannot_tell_its_source_the_declared_one_is_assumed_and_marked() -> None:
-    found = diagnose_one(OPEN_HEARD, make_observation(O.FILTERED, source_address=None))
+    found = diagnose_one(OPEN_HEARD, make_observation(S.FILTERED, source_address=None))
     assert found.cause is C.PATH_BLOCKED
     assert "declared source assumed" in found.reason
-    assert "assumed" not in diagnose_one(OPEN_HEARD, make_observation(O.FILTERED)).reason
+    assert "assumed" not in diagnose_one(OPEN_HEARD, make_observation(S.FILTERED)).reason
 
 
 def test_what_the_target_saw_goes_before_what_the_vantage_believes() -> None:
-    shut = make_observation(O.FILTERED)
+    shut = make_observation(S.FILTERED)
     assert diagnose_one(OPEN_HEARD, shut, seen_sources={"web1": SOURCE}).cause is C.PATH_BLOCKED
     found = diagnose_one(OPEN_HEARD, shut, seen_sources={"web1": STRANGER})
     assert found.cause is C.SOURCE_MISMATCH
     assert STRANGER in found.next_step
-    behind_nat = make_observation(O.FILTERED, source_address="10.9.9.9")
+    behind_nat = make_observation(S.FILTERED, source_address="10.9.9.9")
     assert diagnose_one(OPEN_HEARD, behind_nat, seen_sources={"web1": SOURCE}).cause is C.PATH_BLOCKED
 
 
 def test_a_failed_probe_from_elsewhere_is_no_finding_beside_one_of_the_sources() -> None:
-    elsewhere = make_observation(O.FILTERED, source_address=STRANGER, vantage="controller")
+    elsewhere = make_observation(S.FILTERED, source_address=STRANGER, vantage="controller")
     found = diagnose_one(OPEN_HEARD, elsewhere, CONFIRMED)
     assert (found.status, found.cause) == (R.FINE, C.READY)
     assert "none of the declared sources" in found.reason
@@ -244,7 +284,7 @@ def test_a_failed_probe_from_elsewhere_is_no_finding_beside_one_of_the_sources()
 
 
 def test_of_several_failures_the_most_telling_speaks() -> None:
-    found = diagnose_one(None, make_observation(O.FILTERED), REJECTED_BY_ROUTER)
+    found = diagnose_one(None, make_observation(S.FILTERED), REJECTED_BY_ROUTER)
     assert (found.cause, ROUTER in found.next_step) == (C.PATH_BLOCKED, True)
 
 
@@ -258,11 +298,8 @@ def test_partial_names_only_the_sources_that_are_shut() -> None:
 def test_managed_policy_goes_before_rules_of_the_host() -> None:
     rules = (make_rule("ufw", "local"), make_rule("group_policy", "GPO 7"))
     found = diagnose_one(make_verdict(V.BLOCKED, paths=(make_path(V.BLOCKED, decided_by=rules),)))
-    assert (found.cause, "GPO 7" in found.next_step, "local change" in found.next_step) == (
-        C.MANAGED_POLICY,
-        True,
-        True,
-    )
+    assert found.cause is C.MANAGED_POLICY
+    assert "no local change helps against GPO 7." in found.next_step
     rules = (make_rule("ufw", "local"), make_rule("hosts_deny", "ALL"))
     found = diagnose_one(make_verdict(V.BLOCKED, paths=(make_path(V.BLOCKED, decided_by=rules),)))
     assert found.cause is C.HOST_FIREWALL
@@ -281,8 +318,8 @@ def test_managed_policy_goes_before_rules_of_the_host() -> None:
     ],
 )
 def test_who_rejected_is_read_from_the_evidence(evidence: str, address: str | None) -> None:
-    assert rejecting_stranger(make_observation(O.REJECTED, evidence=evidence)) == address
-    assert rejecting_stranger(make_observation(O.FILTERED, evidence=evidence)) is None
+    assert rejecting_stranger(make_observation(S.REJECTED, evidence=evidence)) == address
+    assert rejecting_stranger(make_observation(S.FILTERED, evidence=evidence)) is None
 
 
 # --- waivers, listeners, rows ------------------------------------------------------------------------------------
@@ -328,7 +365,7 @@ def test_a_waiver_of_nothing_known_is_refused() -> None:
 
 
 def test_a_witness_fills_in_what_the_verdict_does_not_know() -> None:
-    closed = make_observation(O.CLOSED)
+    closed = make_observation(S.CLOSED)
     witness = {Key("web1", "linux.ssh"): Listener(False)}
     assert diagnose_one(make_verdict(), closed, listeners=witness).cause is C.NOTHING_LISTENS
     assert diagnose_one(OPEN_HEARD, closed, listeners=witness).cause is C.PATH_BLOCKED
@@ -341,7 +378,7 @@ def test_rows_stay_together_by_host_and_the_newest_verdict_counts() -> None:
         make_verdict(host="web2", requirement="snmp.agent", protocol=Protocol.UDP, port=161),
         OPEN_HEARD,
     ]
-    seen = [make_observation(O.OPEN, host="nas1", requirement="nas.netbios_session", port=139)]
+    seen = [make_observation(S.OPEN, host="nas1", requirement="nas.netbios_session", port=139)]
     found = diagnose(verdicts, seen, Context(today=TODAY))
     assert [(item.host, item.requirement) for item in found] == [
         ("web2", "linux.ssh"),
@@ -364,7 +401,7 @@ def test_a_requirement_of_ones_own_is_known_by_its_verdict_but_not_by_an_observa
 
 
 def test_hostile_evidence_is_made_safe() -> None:
-    found = diagnose_one(None, make_observation(O.FILTERED, evidence="\x1b[31mx\x1b[0m\r\n\u202e" + "A" * 5000))
+    found = diagnose_one(None, make_observation(S.FILTERED, evidence="\x1b[31mx\x1b[0m\r\n\u202e" + "A" * 5000))
     assert "\x1b" not in found.reason + found.next_step
     assert "\u202e" not in found.reason + found.next_step
     assert len(found.reason) < 1000

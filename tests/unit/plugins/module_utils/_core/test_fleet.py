@@ -7,7 +7,6 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-
 from ansible_collections.agentless.audit_ports.plugins.module_utils._core.errors import InputError
 from ansible_collections.agentless.audit_ports.plugins.module_utils._core.fleet import diagnose_results
 from ansible_collections.agentless.audit_ports.plugins.module_utils._core.records import to_result

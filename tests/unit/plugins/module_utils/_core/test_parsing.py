@@ -10,7 +10,6 @@ from ipaddress import IPv4Address
 from typing import Any
 
 import pytest
-
 from ansible_collections.agentless.audit_ports.plugins.module_utils._core.catalog import CATALOG
 from ansible_collections.agentless.audit_ports.plugins.module_utils._core.errors import InputError
 from ansible_collections.agentless.audit_ports.plugins.module_utils._core.parsing import (

@@ -7,7 +7,6 @@ from __future__ import annotations
 import itertools
 
 import pytest
-
 from ansible_collections.agentless.audit_ports.plugins.module_utils._core.catalog import BY_ID, CATALOG
 from ansible_collections.agentless.audit_ports.plugins.module_utils._core.readiness import (
     Row,

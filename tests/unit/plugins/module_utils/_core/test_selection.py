@@ -8,7 +8,6 @@ import re
 from typing import Any
 
 import pytest
-
 from ansible_collections.agentless.audit_ports.plugins.module_utils._core.catalog import (
     BY_ID,
     CATALOG,

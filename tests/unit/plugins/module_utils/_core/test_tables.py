@@ -7,15 +7,14 @@ from __future__ import annotations
 import unicodedata
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
-
 from ansible_collections.agentless.audit_ports.plugins.module_utils._core.sanitize import (
     fit_width,
     safe_text,
     text_width,
 )
 from ansible_collections.agentless.audit_ports.plugins.module_utils._core.tables import render_table
+from hypothesis import given
+from hypothesis import strategies as st
 
 ROW = {
     "requirement": "linux.ssh",

@@ -26,11 +26,11 @@ def run(command: Command, shell: list[str]) -> str:
 @pytest.mark.parametrize("shell", SHELLS, ids=lambda shell: shell[0])
 def test_parts_keep_output_errors_and_return_codes(shell: list[str]) -> None:
     functions = "audit_ports_test() { printf 'out\\n\\nlast'; echo bad >&2; return 3; }"
-    body = "\n".join([sh.part("first", ["audit_ports_test"]), sh.part("second", ["printf", "%s", "it's $HOME\nb"])])
+    body = "\n".join([sh.part("first", ["audit_ports_test"]), sh.part("second /etc/a b", ["printf", "%s", "it's $HOME\nb"])])
     command = sh.script(functions, body)
     assert split_parts(run(command, shell), command.mark) == {
         "first": Part(3, "out\n\nlast", "bad"),
-        "second": Part(0, "it's $HOME\nb", ""),
+        "second /etc/a b": Part(0, "it's $HOME\nb", ""),
     }
 
 

@@ -1,0 +1,42 @@
+# Copyright: agentless.audit_ports contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Which dialogue proves which service of the catalog, and what can't be proved from outside."""
+
+from __future__ import annotations
+
+from typing import Callable
+
+from .._core.vocabulary import Protocol
+from .protocols.base import Conversation
+from .protocols.mute import MuteDatagram
+from .protocols.snmp import Snmp
+from .protocols.ssh import Ssh
+from .records import Probe, ProbeOptions
+
+_STREAMS: dict[str, Callable[[], Conversation]] = {
+    "ssh": Ssh,
+}
+_DATAGRAMS: dict[str, Callable[[], Conversation]] = {}
+
+# Services that no packet from the audit host can prove, with the reason and what would.
+UNVERIFIABLE = {
+    "netbios_datagram": (
+        "a NetBIOS datagram earns no answer by protocol (RFC 1002, 5.3); only the host itself could tell that it came"
+    ),
+    "snmp_trap": (
+        "a trap earns no answer by protocol (RFC 3416, 4.2.6); a listener on the audit host and a test trap would tell"
+    ),
+    "named_pipes": "named pipes open only after a sign-in; the SMB port that carries them is probed by itself",
+    "rpc_endpoint_map": "the ports of RPC services are told by the endpoint mapper, which is probed by itself",
+}
+
+
+def converse(probe: Probe, options: ProbeOptions) -> Conversation | None:
+    """The dialogue for a probe. ``None`` over TCP: the connection alone is the answer. UDP always asks."""
+    if probe.protocol is Protocol.UDP:
+        if probe.service == "snmp":
+            return Snmp(options.snmp_community)
+        return _DATAGRAMS.get(probe.service, MuteDatagram)()
+    stream = _STREAMS.get(probe.service) if options.service_check else None
+    return stream() if stream else None

@@ -1,0 +1,119 @@
+# Copyright: agentless.audit_ports contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""One thread's turn of events: descriptors that are ready, then timers that are due."""
+
+from __future__ import annotations
+
+import select
+import time
+from abc import ABC, abstractmethod
+from typing import Any
+
+from . import constants
+from .records import Endpoint, Outcome, Probe
+from .wheel import Wheel
+
+READABLE, WRITABLE, ERROR, HUNG_UP = 1, 4, 8, 16  # the same numbers in poll(2) and epoll(7)
+
+
+class Watcher(ABC):
+    """What wants to hear of its descriptors."""
+
+    @abstractmethod
+    def ready(self, fd: int, mask: int, now: float) -> None:
+        """The descriptor has something; ``now`` is the monotonic clock behind the wait."""
+
+
+class Job(Watcher):
+    """A probe of one address in flight. It sets ``due`` and is woken then; when it knows, it calls ``finish``."""
+
+    def __init__(self, loop: Loop, probe: Probe, endpoint: Endpoint) -> None:
+        self.loop = loop
+        self.probe = probe
+        self.endpoint = endpoint
+        self.is_done = False
+        self.due = 0.0
+        self.tries = 0
+
+    @abstractmethod
+    def begin(self, now: float) -> None:
+        """Make the first try. Raises OSError where this machine's means are exhausted."""
+
+    @abstractmethod
+    def wake(self, now: float) -> None:
+        """``due`` has come: try again, wait longer, or give up."""
+
+    @abstractmethod
+    def abandon(self, reason: str) -> None:
+        """The run ends: finish with what is known, close everything."""
+
+    def finish(self, outcome: Outcome) -> None:
+        """Hand the outcome on; the job is over."""
+        if not self.is_done:
+            self.is_done = True
+            self.loop.finished.append((self, outcome))
+
+
+class Loop:
+    """epoll where there is one, poll elsewhere; a timing wheel; and the jobs that have finished."""
+
+    def __init__(self) -> None:
+        self._poller: Any = select.epoll() if hasattr(select, "epoll") else _Poll()
+        self._watchers: dict[int, Watcher] = {}
+        self._wheel: Wheel[Job] = Wheel(time.monotonic())
+        self.finished: list[tuple[Job, Outcome]] = []
+
+    def watch(self, fd: int, mask: int, watcher: Watcher) -> None:
+        """Tell ``watcher`` when the descriptor is ready for any of ``mask``; errors are always told."""
+        self._poller.register(fd, mask)
+        self._watchers[fd] = watcher
+
+    def rewatch(self, fd: int, mask: int) -> None:
+        """Change what a watched descriptor is watched for."""
+        self._poller.modify(fd, mask)
+
+    def unwatch(self, fd: int) -> None:
+        """Stop watching; does nothing for a descriptor that is not watched."""
+        if self._watchers.pop(fd, None) is not None:
+            self._poller.unregister(fd)
+
+    def arm(self, job: Job, now: float) -> None:
+        """Wake the job when it is due."""
+        self._wheel.arm(min(job.due, now + constants.RECHECK_S), job)
+
+    def turn(self, longest_s: float) -> None:
+        """Wait for at most ``longest_s``, serve what is ready, wake what is due."""
+        before = time.monotonic()
+        events = self._poller.poll(self._wheel.wait_s(before, longest_s))
+        now = time.monotonic()
+        for fd, mask in events:
+            watcher = self._watchers.get(fd)
+            if watcher is not None:
+                watcher.ready(fd, mask, now)
+        # The clock from before the wait: an answer that was there in time is never overtaken by its own time-out.
+        for job in self._wheel.expired(before):
+            if job.is_done:
+                continue
+            if job.due <= before:
+                job.wake(now)
+            if not job.is_done:
+                self.arm(job, now)
+
+    def close(self) -> None:
+        """Give the poller back."""
+        self._watchers.clear()
+        if hasattr(self._poller, "close"):
+            self._poller.close()
+
+
+class _Poll:
+    """poll(2) with epoll's units, for systems without epoll."""
+
+    def __init__(self) -> None:
+        poll = select.poll()
+        self.register, self.modify, self.unregister = poll.register, poll.modify, poll.unregister
+        self._poll = poll.poll
+
+    def poll(self, timeout_s: float) -> list[tuple[int, int]]:
+        return self._poll(timeout_s * 1000)

@@ -1,0 +1,139 @@
+# Copyright: agentless.audit_ports contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What a dialogue with a service is: bytes in, bytes or evidence out, and no I/O.
+
+Whoever does the I/O connects, sends ``first()``, and hands what comes back to ``receive`` until that gives Evidence;
+when the peer closes or the time is up, ``ended`` says what was learnt. A dialogue takes at most three exchanges, looks
+at a capped number of bytes in each, and never raises whatever the peer sends.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar, Union
+
+from ..._core.vocabulary import ServiceStatus
+from .. import constants
+from .identify import identify
+
+
+class MalformedError(ValueError):
+    """The bytes are not what the protocol's specification allows; the text says which part."""
+
+
+class IncompleteError(MalformedError):
+    """The bytes are the beginning of something that may still become right."""
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """What a service let us know: that it is the one we asked for, or what it is instead.
+
+    ``what`` is a short text that stands alone; the others are what the protocol itself gave away.
+    """
+
+    status: ServiceStatus
+    what: str
+    product: str | None = None
+    version: str | None = None
+    host_name: str | None = None
+    domain: str | None = None
+
+    @property
+    def text(self) -> str:
+        """All of it as one line for people."""
+        parts = [self.what]
+        if self.product:
+            parts.append(self.product + (f" {self.version}" if self.version else ""))
+        parts.extend(
+            f"{label} {value}" for label, value in (("host", self.host_name), ("domain", self.domain)) if value
+        )
+        return ", ".join(parts)
+
+
+# What `receive` answers: evidence (done), bytes to send next, or None (more must come first).
+Answer = Union[Evidence, bytes, None]
+
+
+class Conversation:
+    """One dialogue over a stream. Subclasses give ``name``, ``first`` and ``_classify``."""
+
+    name: ClassVar[str]
+    cap: ClassVar[int] = constants.READ_CAP
+    # Whether a stranger's own words may be shown; not where it could echo our request with a secret in it.
+    shows_strangers: ClassVar[bool] = True
+
+    def __init__(self) -> None:
+        self._buffer = b""
+        self._exchange = 1
+        self._learnt: Evidence | None = None  # enough for a verdict already; later exchanges only add to it
+
+    def first(self, attempt: int = 0) -> bytes:
+        """The bytes that open the dialogue on try ``attempt``; empty where the server speaks first."""
+        return b""
+
+    def receive(self, data: bytes) -> Answer:
+        """Judge what came, together with what came before in this exchange."""
+        self._buffer = (self._buffer + data)[: self.cap]
+        try:
+            answer = self._classify(self._buffer)
+        except IncompleteError:
+            answer = None
+        except MalformedError as error:
+            return self._learnt or self.unexpected(str(error))
+        if isinstance(answer, bytes):
+            self._exchange += 1
+            self._buffer = b""
+            if self._exchange > constants.EXCHANGES:
+                return self._learnt or self.unexpected("it asks for ever more")
+            return answer
+        if answer is None and len(self._buffer) >= self.cap:
+            return self._learnt or self.unexpected(f"nothing that fits in its first {self.cap} bytes")
+        return answer
+
+    def ended(self) -> Evidence:
+        """The verdict when nothing more will come: the peer closed, or the time is up."""
+        if self._learnt is not None:
+            return self._learnt
+        if self._buffer:
+            return self.unexpected("its answer is incomplete")
+        if self._exchange > 1:
+            return self.unexpected("it stops half-way through the dialogue")
+        return Evidence(ServiceStatus.SILENT, f"nothing that could be {self.name}: not one byte came back")
+
+    def unexpected(self, problem: str) -> Evidence:
+        """Evidence that this is not our service, with what it is instead as far as its bytes tell."""
+        instead = identify(self._buffer, quote=self.shows_strangers)
+        return Evidence(
+            ServiceStatus.UNEXPECTED, f"not {self.name} but {instead}" if instead else f"not {self.name}: {problem}"
+        )
+
+    def _classify(self, data: bytes) -> Answer:
+        """Judge all bytes of this exchange. May raise MalformedError, or IncompleteError for "more must come"."""
+        raise NotImplementedError
+
+
+class DatagramConversation(Conversation):
+    """A dialogue over UDP: each datagram is judged alone, and one that does not fit is kept as what came instead."""
+
+    def receive(self, data: bytes) -> Answer:
+        """Judge one datagram; ``None`` if it is no answer to our question."""
+        try:
+            return self._classify(data[: self.cap])
+        except MalformedError:
+            self._buffer = data[: self.cap]
+            return None
+
+    def ended(self) -> Evidence:
+        """The verdict when the time is up."""
+        if self._buffer:
+            return self.unexpected("what came back is no answer to the question")
+        return Evidence(ServiceStatus.SILENT, f"no {self.name} answer")
+
+
+def bounded(data: bytes, start: int, length: int, what: str) -> bytes:
+    """``data[start:start+length]``, all of it there. Raises IncompleteError naming the part that is cut off."""
+    if start < 0 or length < 0 or start + length > len(data):
+        raise IncompleteError(f"{what} is cut off")
+    return data[start : start + length]

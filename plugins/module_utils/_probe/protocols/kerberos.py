@@ -1,0 +1,94 @@
+# Copyright: agentless.audit_ports contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Kerberos: a request for a ticket that no KDC grants (RFC 4120, 5.4.1), whose refusal shows that it is one (5.9.1)."""
+
+from __future__ import annotations
+
+import random
+
+from ..._core.vocabulary import ServiceStatus
+from . import ber
+from .base import Answer, Conversation, Evidence, MalformedError, bounded
+from .text import shown
+
+REALM = "AGENTLESS-AUDIT.INVALID"  # of a reserved domain (RFC 2606, 2), so that no account anywhere is meant
+_CLIENT = "agentless-audit"
+_REQUEST, _REPLY, _ERROR = 0x6A, 0x6B, 0x7E  # APPLICATION 10, 11, 30
+_VERSION, _REQUEST_TYPE, _ERROR_TYPE = 5, 10, 30
+_TILL = b"20370913024805Z"
+_ENCRYPTIONS = (18, 17, 23)
+_BIT_STRING = 0x03
+_LONGEST = 65536
+_CODES = {
+    6: "client not found", 7: "server not found", 14: "encryption type not supported", 25: "pre-authentication needed",
+    60: "generic error", 68: "wrong realm",
+}  # fmt: skip
+
+
+def _field(number: int, contents: bytes) -> bytes:
+    return ber.tlv(0xA0 + number, contents)
+
+
+def _principal(kind: int, *names: str) -> bytes:
+    texts = ber.tlv(ber.SEQUENCE, *(ber.octets(name.encode(), ber.GENERAL_STRING) for name in names))
+    return ber.tlv(ber.SEQUENCE, _field(0, ber.integer(kind)), _field(1, texts))
+
+
+class Kerberos(Conversation):
+    """One AS-REQ over TCP, its length in front (RFC 4120, 7.2.2)."""
+
+    name = "Kerberos"
+
+    def __init__(self, *, nonce: int | None = None) -> None:
+        super().__init__()
+        self._nonce = random.randrange(1, 2**31) if nonce is None else nonce
+
+    def first(self, attempt: int = 0) -> bytes:
+        """The request."""
+        body = ber.tlv(
+            ber.SEQUENCE,
+            _field(0, ber.tlv(_BIT_STRING, bytes(5))),
+            _field(1, _principal(1, _CLIENT)),
+            _field(2, ber.octets(REALM.encode(), ber.GENERAL_STRING)),
+            _field(3, _principal(2, "krbtgt", REALM)),
+            _field(5, ber.octets(_TILL, ber.GENERALIZED_TIME)),
+            _field(7, ber.integer(self._nonce)),
+            _field(8, ber.tlv(ber.SEQUENCE, *(ber.integer(kind) for kind in _ENCRYPTIONS))),
+        )
+        request = ber.tlv(
+            ber.SEQUENCE, _field(1, ber.integer(_VERSION)), _field(2, ber.integer(_REQUEST_TYPE)), _field(4, body)
+        )
+        message = ber.tlv(_REQUEST, request)
+        return len(message).to_bytes(4, "big") + message
+
+    def _classify(self, data: bytes) -> Answer:
+        length = int.from_bytes(bounded(data, 0, 4, "its length"), "big")
+        if not 0 < length < _LONGEST:
+            raise MalformedError("its length is no Kerberos message's")
+        if bounded(data, 4, 1, "its message")[0] not in (_REPLY, _ERROR):
+            raise MalformedError("it is no Kerberos answer")
+        tag, contents = ber.within(bounded(data, 4, length, "its message")).any()
+        fields = dict(ber.within(contents).enter().rest())
+        if tag == _REPLY:
+            return Evidence(ServiceStatus.CONFIRMED, "Kerberos KDC, which grants a ticket to anybody")
+        if _number(fields, 0) != _VERSION or _number(fields, 1) != _ERROR_TYPE:
+            raise MalformedError("it is no Kerberos error")
+        code = _number(fields, 6)
+        return Evidence(
+            ServiceStatus.CONFIRMED, f"Kerberos KDC, answers {_CODES.get(code, f'with the code {code}')}", domain=_realm(fields)
+        )
+
+
+def _number(fields: dict[int, bytes], number: int) -> int:
+    return ber.within(fields.get(0xA0 + number, b"")).integer()
+
+
+def _realm(fields: dict[int, bytes]) -> str | None:
+    """The realm that the KDC names: the client's right one ([MS-KILE] 3.3.5.1.1), else its own, if it is not ours."""
+    for number in (7, 9):
+        if 0xA0 + number in fields:
+            realm = shown(ber.within(fields[0xA0 + number]).take(ber.GENERAL_STRING))
+            if realm and realm != REALM:
+                return realm
+    return None

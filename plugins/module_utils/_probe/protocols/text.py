@@ -1,0 +1,15 @@
+# Copyright: agentless.audit_ports contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Bytes of a peer as text that can be shown."""
+
+from __future__ import annotations
+
+from ..._core.sanitize import safe_text
+
+LIMIT = 120
+
+
+def shown(data: bytes, limit: int = LIMIT) -> str:
+    """The bytes as one line of visible characters, at most ``limit``; what is no UTF-8 is replaced."""
+    return safe_text(data[: limit * 16].decode("utf-8", "replace"), limit)

@@ -1,0 +1,201 @@
+# Copyright: agentless.audit_ports contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The sets of ipset, read from ``ipset save``. Sources: ipset(8); linux: net/netfilter/ipset/."""
+
+from __future__ import annotations
+
+import socket
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+from itertools import pairwise, product
+
+from ...module_utils._core.ranges import Range, RangeSet
+from .flow import interface_prefix, interface_value
+from .sets import Box, SetContent
+from .xtables_lines import UnreadableError, shown
+from .xtables_values import ALL_BITS, icmp_type, number, protocol
+
+_VERSIONS = {"inet": 4, "inet6": 6}
+_SOCKET_FAMILIES = {4: socket.AF_INET, 6: socket.AF_INET6}
+_WIDTHS = {4: 32, 6: 128}
+_PHYSICAL = "physdev:"
+_DECIDABLE = {"ip", "net", "port", "iface", "mark", "mac"}
+
+
+@dataclass
+class IpSet:
+    """One set. ``dimensions`` are those of its type (``ip``, ``net``, ``port``, ``iface``, ``mac``, ``mark``).
+
+    ``version`` is 4 or 6, None for the types without addresses. ``members`` are the sets of a ``list:set``.
+    ``lines`` are the elements as ``ipset save`` prints them after the set's name; they are read when first asked for,
+    and what cannot be read then raises UnreadableError.
+    """
+
+    name: str
+    kind: str
+    dimensions: tuple[str, ...]
+    version: int | None
+    options: Mapping[str, str]
+    lines: list[str] = field(default_factory=list)
+
+    @property
+    def members(self) -> tuple[str, ...]:
+        """The names of the sets in a list of sets, in their order."""
+        return tuple(line.split(" ", 1)[0] for line in self.lines) if self.kind == "list" else ()
+
+    @cached_property
+    def content(self) -> SetContent:
+        """The points that are in the set, less those that a narrower ``nomatch`` element excludes.
+
+        An address, network, mark or interface is one dimension, a port two (protocol, number); a MAC is none.
+        """
+        return self._content(excluded=False)
+
+    @cached_property
+    def exceptions(self) -> SetContent:
+        """The points that a ``nomatch`` element excludes, less those that a narrower element puts back."""
+        return self._content(excluded=True)
+
+    @cached_property
+    def physical(self) -> SetContent | None:
+        """The addresses of the elements that name the port of a bridge; None where there are none."""
+        boxes = [box[:-1] for box, _nomatch in self._boxes(physical=True)]
+        return SetContent(1, boxes) if boxes else None
+
+    def _width(self, dimensions: int | None = None) -> int:
+        """How many numbers the first dimensions (None: all) of an element are."""
+        widths = {"port": 1 if self.kind == "bitmap" else 2, "mac": 0}
+        return sum(widths.get(name, 1) for name in self.dimensions[:dimensions])
+
+    def _content(self, *, excluded: bool) -> SetContent:
+        boxes = list(self._boxes(physical=False))
+        if not any(nomatch for _box, nomatch in boxes):
+            return SetContent(self._width(), () if excluded else (box for box, _nomatch in boxes))
+        nets = [position for position, name in enumerate(self.dimensions) if name == "net"]
+        if len(nets) != 1:
+            raise UnreadableError(f"the set {shown(self.name)} has exceptions in more than one dimension")
+        return SetContent(self._width(), _layered(boxes, self._width(nets[0]), excluded=excluded))
+
+    def _boxes(self, *, physical: bool) -> Iterator[tuple[Box, bool]]:
+        for line in self.lines:
+            element, _space, rest = line.partition(" ")
+            if (_PHYSICAL in element) == physical:
+                words = rest.partition('comment "')[0].split() if rest else ()
+                for box in self._read(element, wildcard="wildcard" in words):
+                    yield box, "nomatch" in words
+
+    def _read(self, element: str, *, wildcard: bool) -> Iterator[Box]:
+        if len(self.dimensions) == 1 and self.dimensions[0] in ("ip", "net"):
+            yield (self._addresses(element, masked=True),)
+            return
+        parts = element.split(",")
+        if len(parts) > len(self.dimensions) or (len(parts) < len(self.dimensions) and self.dimensions[-1] != "mac"):
+            raise UnreadableError(
+                f"{shown(element)} is no element of a set of type {self.kind}:{','.join(self.dimensions)}"
+            )
+        choices = [
+            self._choices(name, part, wildcard=wildcard)
+            for name, part in zip(self.dimensions, parts, strict=False)
+            if name != "mac"
+        ]
+        for chosen in product(*choices):
+            yield tuple(item for piece in chosen for item in piece)
+
+    def _choices(self, name: str, text: str, *, wildcard: bool) -> list[Box]:
+        if name in ("ip", "net"):
+            return [(self._addresses(text, masked=name == "ip"),)]
+        if name == "port":
+            return [_port(text, bitmap=self.kind == "bitmap")]
+        if name == "mark":
+            mark = number(text, ALL_BITS)
+            return [((mark, mark),)]
+        interface = text.removeprefix(_PHYSICAL)
+        if wildcard:
+            return [(item,) for item in interface_prefix(interface)]
+        return [((interface_value(interface), interface_value(interface)),)]
+
+    def _addresses(self, text: str, *, masked: bool) -> Range:
+        low, dash, high = text.partition("-")
+        base, slash, prefix = low.partition("/")
+        first = self._address(base)
+        width = _WIDTHS[self.version or 4]
+        length = number(prefix, width) if slash else self._netmask if masked else width
+        size = (1 << width - length) - 1
+        return first & ~size, (self._address(high) if dash else first) | size
+
+    def _address(self, text: str) -> int:
+        try:
+            return int.from_bytes(socket.inet_pton(_SOCKET_FAMILIES[self.version or 4], text), "big")
+        except (OSError, ValueError):
+            raise UnreadableError(f"{shown(text)} is no address of the set {shown(self.name)}") from None
+
+    @cached_property
+    def _netmask(self) -> int:
+        width = _WIDTHS[self.version or 4]
+        if "bitmask" in self.options:
+            raise UnreadableError(f"the set {shown(self.name)} compares addresses under a bitmask")
+        return number(self.options.get("netmask", str(width)), width)
+
+
+def parse_ipsets(text: str | None) -> Mapping[str, IpSet]:
+    """The sets of ``ipset save`` by name; none where its output is not known (None).
+
+    Never raises: a set that cannot be read says so when it is asked, and lines that are none of ipset's are left out,
+    so that a rule that asks for such a set cannot be decided.
+    """
+    sets: dict[str, IpSet] = {}
+    for line in (text or "").splitlines():
+        command, _space, rest = line.partition(" ")
+        name, _space, rest = rest.partition(" ")
+        if command == "add" and name in sets and rest:
+            sets[name].lines.append(rest)
+        elif command == "create":
+            found = _created(name, rest.split())
+            if found:
+                sets[name] = found
+    return sets
+
+
+def _created(name: str, words: list[str]) -> IpSet | None:
+    if not words or ":" not in words[0]:
+        return None
+    kind, _colon, dimensions = words[0].partition(":")
+    names = tuple(dimensions.split(","))
+    options = dict(pairwise(words))
+    if kind != "list" and not set(names) <= _DECIDABLE:
+        return None
+    addressed = bool({"ip", "net"} & set(names))
+    return IpSet(name, kind, names, _VERSIONS.get(options.get("family", "inet")) if addressed else None, options)
+
+
+def _port(text: str, *, bitmap: bool) -> Box:
+    kind, colon, rest = text.partition(":")
+    if not colon:
+        kind, rest = "tcp", text
+    numbered = protocol(kind)
+    if numbered in (1, 58):
+        found, code = icmp_type(rest, 4 if numbered == 1 else 6)
+        value = found << 8 | (code or 0)
+        ports = (value, value)
+    else:
+        low, dash, high = rest.partition("-")
+        ports = (number(low, 0xFFFF), number(high if dash else low, 0xFFFF))
+    return (ports,) if bitmap else ((numbered, numbered), ports)
+
+
+def _layered(boxes: Iterable[tuple[Box, bool]], position: int, *, excluded: bool) -> Iterator[Box]:
+    """Boxes in which the narrower network at ``position`` wins over the wider one, as the kernel looks it up."""
+    groups: dict[tuple[Box, Box], dict[int, tuple[list[Range], list[Range]]]] = {}
+    for box, nomatch in boxes:
+        low, high = box[position]
+        layers = groups.setdefault((box[:position], box[position + 1 :]), {})
+        layers.setdefault(high - low, ([], []))[nomatch != excluded].append((low, high))
+    for (before, after), layers in groups.items():
+        found = RangeSet()
+        for size in sorted(layers, reverse=True):
+            wanted, unwanted = layers[size]
+            found = (found - RangeSet(unwanted)) | RangeSet(wanted)
+        for item in found:
+            yield (*before, item, *after)

@@ -1,0 +1,274 @@
+# Copyright: agentless.audit_ports contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The matches of rules, three-valued: what they say of a packet for each part of its clients."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from enum import Enum
+from typing import Protocol
+
+from ...module_utils._core.ranges import RangeSet
+from .addresstypes import addresses_of_types
+from .expressions import Expression, FieldValue, holds_clients, listed, narrow
+from .flow import ABSENT, Field, Flow, Value
+from .sets import SetContent
+
+
+class Truth(Enum):
+    """What a match says. MAYBE: it cannot be decided from the rules and the packet."""
+
+    TRUE = "true"
+    FALSE = "false"
+    MAYBE = "maybe"
+
+    def inverted(self) -> Truth:
+        """The opposite; MAYBE stays."""
+        return _OPPOSITES[self]
+
+
+_OPPOSITES = {Truth.TRUE: Truth.FALSE, Truth.FALSE: Truth.TRUE, Truth.MAYBE: Truth.MAYBE}
+
+Answer = tuple[tuple[Flow, Truth], ...]
+
+
+class Match(Protocol):
+    """A condition of a rule."""
+
+    def evaluate(self, flow: Flow) -> Answer:
+        """The truth for the flow, split into parts where it differs; the parts are the flow, without overlap.
+
+        Where a value is one of several and nobody knows which, the parts may be narrowed to the values for which the
+        match is true and false; they then carry ``guessed`` and both stand for all their clients.
+        """
+        ...
+
+
+@dataclass(frozen=True)
+class ValueIn:
+    """An expression's value is among ``values``, or with ``negated`` is not. Without the field: false either way."""
+
+    expression: Expression
+    values: RangeSet
+    negated: bool = False
+
+    def evaluate(self, flow: Flow) -> Answer:
+        """See Match."""
+        inside, outside = (Truth.FALSE, Truth.TRUE) if self.negated else (Truth.TRUE, Truth.FALSE)
+        answer: list[tuple[Flow, Truth]] = []
+        for part, value in self.expression.evaluate(flow):
+            if isinstance(value, int):
+                answer.append((part, inside if value in self.values else outside))
+            elif value is None:
+                answer.append((part, Truth.MAYBE))
+            elif value == ABSENT:
+                answer.append((part, Truth.FALSE))
+            else:
+                answer.extend(self._split(part, value, inside, outside))
+        return tuple(answer)
+
+    def _split(self, flow: Flow, value: RangeSet, inside: Truth, outside: Truth) -> Answer:
+        common = value & self.values
+        if not common:
+            return ((flow, outside),)
+        if common == value:
+            return ((flow, inside),)
+        first, second = narrow(self.expression, flow, common), narrow(self.expression, flow, value - common)
+        if first is None or second is None:
+            return ((flow, Truth.MAYBE),)
+        return ((first, inside), (second, outside))
+
+
+def field_in(field: Field, values: RangeSet, *, negated: bool = False) -> ValueIn:
+    """A field of the packet is among these values (see ValueIn)."""
+    return ValueIn(FieldValue(field), values, negated)
+
+
+def field_is(field: Field, value: int, *, negated: bool = False) -> ValueIn:
+    """A field of the packet is this number (see ValueIn)."""
+    return ValueIn(FieldValue(field), RangeSet([(value, value)]), negated)
+
+
+@dataclass(frozen=True)
+class MaskedIs:
+    """The field's bits under ``mask`` are ``value`` (or with ``negated`` are not): marks, states, TCP flags."""
+
+    field: Expression
+    mask: int
+    value: int
+    negated: bool = False
+
+    def evaluate(self, flow: Flow) -> Answer:
+        """See Match."""
+        return tuple(
+            (part, _masked_truth(value, self.mask, self.value, self.negated))
+            for part, value in self.field.evaluate(flow)
+        )
+
+
+@dataclass(frozen=True)
+class AnyBit:
+    """At least one bit of ``mask`` is set in the field (with ``negated``: none is), as in ``ct state new,related``."""
+
+    field: Expression
+    mask: int
+    negated: bool = False
+
+    def evaluate(self, flow: Flow) -> Answer:
+        """See Match."""
+        return tuple(
+            (part, _masked_truth(value, self.mask, 0, not self.negated)) for part, value in self.field.evaluate(flow)
+        )
+
+
+def _masked_truth(value: Value, mask: int, wanted: int, negated: bool) -> Truth:
+    if isinstance(value, int):
+        return Truth.TRUE if (value & mask == wanted) != negated else Truth.FALSE
+    if value == ABSENT:
+        return Truth.FALSE
+    results = {number & mask == wanted for number in listed(value) or ()}
+    if len(results) != 1:
+        return Truth.MAYBE
+    return Truth.TRUE if results.pop() != negated else Truth.FALSE
+
+
+@dataclass(frozen=True)
+class InSet:
+    """The values of several expressions together are an element of a set. Without one of the fields: false.
+
+    ``gains`` and ``loses``: packets themselves add or remove elements, so that what is not (or is) in the set now need
+    not be so when the packet comes.
+    """
+
+    expressions: tuple[Expression, ...]
+    content: SetContent
+    negated: bool = False
+    gains: bool = False
+    loses: bool = False
+
+    def evaluate(self, flow: Flow) -> Answer:
+        """See Match. Expressions that hold the clients split the flow."""
+        values: list[Value] = []
+        shared: int | None = None
+        for position, expression in enumerate(self.expressions):
+            parts = expression.evaluate(flow)
+            if len(parts) > 1:
+                return tuple(answer for part, _value in parts for answer in self.evaluate(part))
+            flow, value = parts[0]
+            if value == ABSENT:
+                return ((flow, Truth.FALSE),)
+            if shared is None and isinstance(value, RangeSet) and holds_clients(expression, flow):
+                shared = position
+            values.append(value)
+        if shared is None:
+            sure, possible = self.content.contains(values)
+            return ((flow, self._truth(Truth.TRUE if sure else Truth.MAYBE if possible else Truth.FALSE)),)
+        return self._split(flow, values, shared)
+
+    def _split(self, flow: Flow, values: Sequence[Value], shared: int) -> Answer:
+        sure, possible = self.content.along(values, shared)
+        parts = (
+            (flow.clients & sure, Truth.TRUE),
+            ((flow.clients & possible) - sure, Truth.MAYBE),
+            (flow.clients - possible, Truth.FALSE),
+        )
+        return tuple((flow.with_clients(clients), self._truth(truth)) for clients, truth in parts if clients)
+
+    def _truth(self, listed_now: Truth) -> Truth:
+        if (listed_now is Truth.FALSE and self.gains) or (listed_now is Truth.TRUE and self.loses):
+            return Truth.MAYBE
+        return listed_now.inverted() if self.negated else listed_now
+
+
+@dataclass(frozen=True)
+class LocalAddress:
+    """The type of an address as this host's routes see it is one of ``types`` (xt_addrtype, nft's ``fib ... type``).
+
+    ``which`` is SOURCE or DESTINATION; ``interface`` is ``iif`` or ``oif`` where only that interface's addresses count.
+    """
+
+    which: Field
+    types: frozenset[str]
+    interface: str | None = None
+    negated: bool = False
+
+    def evaluate(self, flow: Flow) -> Answer:
+        """See Match."""
+        name = {"iif": flow.iif, "oif": flow.oif}.get(self.interface or "")
+        values = addresses_of_types(flow.host, flow.version, self.types, name)
+        if values is None:
+            return ((flow, Truth.MAYBE),)
+        return ValueIn(FieldValue(self.which), values, self.negated).evaluate(flow)
+
+
+@dataclass(frozen=True)
+class Undecidable:
+    """A match whose truth depends on what no rule set shows: time, history, content. ``name`` says which match."""
+
+    name: str
+
+    def evaluate(self, flow: Flow) -> Answer:
+        """Always MAYBE."""
+        return ((flow, Truth.MAYBE),)
+
+
+@dataclass(frozen=True)
+class Always:
+    """True for every packet (``truth`` may say false: a match that no packet of ours can meet)."""
+
+    truth: Truth = Truth.TRUE
+
+    def evaluate(self, flow: Flow) -> Answer:
+        """See Match."""
+        return ((flow, self.truth),)
+
+
+@dataclass(frozen=True)
+class Not:
+    """The opposite of a match."""
+
+    match: Match
+
+    def evaluate(self, flow: Flow) -> Answer:
+        """See Match."""
+        return tuple((part, truth.inverted()) for part, truth in self.match.evaluate(flow))
+
+
+@dataclass(frozen=True)
+class AllOf:
+    """Every one of the matches is true."""
+
+    matches: tuple[Match, ...]
+
+    def evaluate(self, flow: Flow) -> Answer:
+        """See Match."""
+        return _fold(self.matches, flow, Truth.TRUE)
+
+
+@dataclass(frozen=True)
+class AnyOf:
+    """At least one of the matches is true."""
+
+    matches: tuple[Match, ...]
+
+    def evaluate(self, flow: Flow) -> Answer:
+        """See Match."""
+        return _fold(self.matches, flow, Truth.FALSE)
+
+
+def _fold(matches: tuple[Match, ...], flow: Flow, neutral: Truth) -> Answer:
+    """Carry out one match after the other until one says the opposite of ``neutral``."""
+    going: list[tuple[Flow, Truth]] = [(flow, neutral)]
+    ended: list[tuple[Flow, Truth]] = []
+    for match in matches:
+        after: list[tuple[Flow, Truth]] = []
+        for part, so_far in going:
+            for narrowed, truth in match.evaluate(part):
+                if truth is neutral.inverted():
+                    ended.append((narrowed, truth))
+                else:
+                    after.append((narrowed, Truth.MAYBE if Truth.MAYBE in (truth, so_far) else neutral))
+        going = after
+    return (*ended, *going)

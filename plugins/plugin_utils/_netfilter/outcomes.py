@@ -1,0 +1,132 @@
+# Copyright: agentless.audit_ports contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""From the ends of a walk to its outcomes: which part of the sources shares which fate, and why."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+from ...module_utils._core.addressset import AddressSet, to_address
+from ...module_utils._core.ranges import RangeSet
+from .chains import End, Place
+from .model import Fate, Outcome, Packet, Step
+
+MOST_STEPS = 20  # more than this are not named in one outcome
+
+
+def outcomes_of(packet: Packet, ends: Sequence[End], gaps: tuple[str, ...]) -> tuple[Outcome, ...]:
+    """The outcomes of a walk whose flows ended so; ``gaps`` leave everything undecided."""
+    version = packet.destination.version
+    parts: dict[object, tuple[RangeSet, Outcome]] = {}
+    for clients, of_these in _parted(packet.source.ranges(version), ends):
+        outcome = _outcome(packet, of_these) if not gaps else _gap(packet, gaps)
+        key = (outcome.fate, outcome.stage, outcome.reason, outcome.decided_by, outcome.delivered)
+        known = parts.get(key)
+        parts[key] = (known[0] | clients, known[1]) if known else (clients, outcome)
+    return tuple(_with_source(outcome, clients, version) for clients, outcome in parts.values())
+
+
+def _with_source(outcome: Outcome, clients: RangeSet, version: int) -> Outcome:
+    source = AddressSet(v4=clients) if version == 4 else AddressSet(v6=clients)
+    return Outcome(**{**outcome.__dict__, "source": source})
+
+
+def _parted(everyone: RangeSet, ends: Sequence[End]) -> list[tuple[RangeSet, list[End]]]:
+    """The clients in parts that share all their ends."""
+    parts: list[tuple[RangeSet, list[End]]] = [(everyone, [])]
+    for end in ends:
+        after: list[tuple[RangeSet, list[End]]] = []
+        for clients, known in parts:
+            common = clients & end.flow.clients
+            if common:
+                after.append((common, [*known, end]))
+            rest = clients - common if common else clients
+            if rest:
+                after.append((rest, known))
+        parts = after
+    return parts
+
+
+def _outcome(packet: Packet, ends: list[End]) -> Outcome:
+    fates = {end.fate for end in ends}
+    first = ends[0]
+    if len(fates) == 1 and Fate.UNDECIDED not in fates:
+        return _certain(packet, first)
+    if fates <= {Fate.DROPPED, Fate.REJECTED}:
+        # Blocked either way; which of the two answers the client gets is all that is not known.
+        return _certain(packet, next(end for end in ends if end.fate is Fate.DROPPED))
+    return _doubtful(packet, ends)
+
+
+def _certain(packet: Packet, end: End) -> Outcome:
+    if end.fate is Fate.PASSES:
+        places = [place for place in end.flow.trail if isinstance(place, Place)]
+        places.sort(key=lambda place: place.rule is not None)
+        steps = _steps(places)
+        reason = f"let in by {_described(steps[-1])}" if steps else "no rule stands in the way"
+        return _record(packet, end, "arrival", steps, reason)
+    steps = _steps([end.place] if end.place else [])
+    verb = "dropped" if end.fate is Fate.DROPPED else f"rejected ({end.reason})" if end.reason else "rejected"
+    what = "the answer" if end.stage == "answer" else "the packet"
+    reason = f"{what} is {verb} by {_described(steps[-1])}" if steps else f"{what} is {verb}: {end.reason}"
+    return _record(packet, end, end.stage, steps, reason)
+
+
+def _doubtful(packet: Packet, ends: list[End]) -> Outcome:
+    places: dict[Place, None] = {}
+    reasons: list[str] = []
+    for end in ends:
+        for place, _guess in sorted(end.flow.assumptions, key=lambda item: str(item[1])):
+            if isinstance(place, Place):
+                places[place] = None
+        if end.fate is Fate.UNDECIDED:
+            reasons.append(end.reason)
+            if end.place:
+                places[end.place] = None
+    steps = _steps(sorted(places, key=_position))
+    named = "; ".join(_described(step) for step in steps[:3])
+    told = "; ".join(dict.fromkeys(reasons))
+    reason = "nobody can tell beforehand" + (f" what {named} does" if named else "") + (f": {told}" if told else "")
+    return _record(packet, ends[0], ends[0].stage, steps, reason, fate=Fate.UNDECIDED)
+
+
+def _position(place: Place) -> tuple[str, str, str, int]:
+    chain = place.chain
+    return chain.family, chain.table, chain.name, place.rule.position if place.rule else 0
+
+
+def _steps(places: Iterable[Place]) -> tuple[Step, ...]:
+    return tuple(place.step() for place in list(places)[:MOST_STEPS])
+
+
+def _described(step: Step) -> str:
+    where = f"chain {step.chain} of table {step.family} {step.table}"
+    if step.kind == "policy":
+        return f"the policy of {where}"
+    if step.kind == "gap":
+        return f"{where} ({step.text})"
+    return f"rule {step.position} of {where} ({step.text})"
+
+
+def _gap(packet: Packet, gaps: tuple[str, ...]) -> Outcome:
+    steps = tuple(Step("", "", "", None, 0, gap, None, "gap") for gap in gaps)
+    return Outcome(packet.source, Fate.UNDECIDED, "arrival", steps, "; ".join(gaps), packet.destination, packet.port)
+
+
+def _record(
+    packet: Packet, end: End, stage: str, steps: tuple[Step, ...], reason: str, fate: Fate | None = None
+) -> Outcome:
+    version = packet.destination.version
+    target, port = end.flow.reply_source, end.flow.reply_port
+    address = to_address(target, version) if isinstance(target, int) else packet.destination
+    return Outcome(
+        packet.source,
+        fate or end.fate,
+        stage,
+        steps,
+        reason,
+        address,
+        port if isinstance(port, int) else packet.port,
+        "forwarded" if end.flow.forwarded else "local",
+    )

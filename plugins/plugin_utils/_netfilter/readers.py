@@ -1,0 +1,106 @@
+# Copyright: agentless.audit_ports contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""From what a host's commands print to its rule set: nft's list, the -save texts of iptables and the ipsets as one."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+
+from .ipset import parse_ipsets
+from .model import Chain, Hook, Rule, Ruleset, XtTable
+from .nft import NftTables, parse_nft
+from .statements import undecided
+from .xtables import parse_xtables
+
+_FAMILIES = {"ip": ("ip",), "ip6": ("ip6",), "inet": ("ip", "ip6"), "netdev": ("ip", "ip6")}
+
+
+def read_ruleset(*, nft: str | None, xtables: Sequence[str], ipset: str | None) -> Ruleset:
+    """The rule set of a host.
+
+    ``nft`` is the output of ``nft -j list ruleset``, ``xtables`` those of iptables-save and ip6tables-save (of either
+    backend), ``ipset`` that of ``ipset save``; None where it is not known. Never raises: what cannot be read becomes a
+    gap, or a rule that nobody can decide.
+    """
+    listed = parse_nft(nft) if nft is not None else NftTables()
+    tables, gaps = parse_xtables(xtables, parse_ipsets(ipset))
+    gaps = (*listed.gaps, *gaps)
+    if nft is None and not tables:
+        gaps = (*gaps, "neither the rules of nft nor those of iptables are known")
+    chains = list(_merged(listed, tables))
+    return Ruleset(_hooks(chains), {chain.key: chain for chain in chains}, gaps)
+
+
+def _merged(listed: NftTables, tables: Sequence[XtTable]) -> Iterator[Chain]:
+    """The chains of nft in their order, those that iptables made as iptables tells them; then the older backend's."""
+    saved = {(table.family, table.table): table for table in tables if table.in_nft}
+    told: set[tuple[str, str]] = set()
+    for chain in listed.chains:
+        where = (chain.family, chain.table)
+        table = saved.get(where)
+        if where in listed.opaque and table is not None:
+            if where not in told:
+                told.add(where)
+                yield from _as_nft_has_them(table, listed)
+        elif where in listed.opaque:
+            yield _unsaved(chain)
+        else:
+            yield chain
+    for table in tables:
+        where = (table.family, table.table)
+        if not table.in_nft or (where not in {(chain.family, chain.table) for chain in listed.chains}):
+            yield from _of_its_own(table, clashes=not table.in_nft and where in saved)
+
+
+def _as_nft_has_them(table: XtTable, listed: NftTables) -> Iterator[Chain]:
+    """The chains of an iptables table at the hooks and priorities where nft shows them."""
+    shown = {chain.name: chain for chain in listed.chains if (chain.family, chain.table) == (table.family, table.table)}
+    if table.problem:
+        for chain in shown.values():
+            yield _closed(chain, table.problem)
+        return
+    for chain in table.chains:
+        base = shown.get(chain.name)
+        if base is not None and base.hook is not None:
+            yield replace(chain, hook=base.hook, priority=base.priority, kind=base.kind)
+        else:
+            yield chain
+
+
+def _of_its_own(table: XtTable, *, clashes: bool) -> Iterator[Chain]:
+    """The chains of a table of the older backend; with a name of its own where nft has a table of the same name."""
+    name = f"{table.table} (legacy)" if clashes else table.table
+    for chain in table.chains:
+        renamed = replace(chain, table=name)
+        yield _closed(renamed, table.problem) if table.problem and chain.hook else renamed
+
+
+def _unsaved(chain: Chain) -> Chain:
+    """A chain of iptables whose rules are not known: iptables-save was not given."""
+    problem = (
+        f"the table {chain.family} {chain.table} holds rules of iptables that nft cannot show, "
+        "and iptables-save was not given"
+    )
+    opaque = tuple(rule for rule in chain.rules if "xt" in str(rule.text))
+    return _closed(chain, problem) if opaque and chain.hook else chain
+
+
+def _closed(chain: Chain, problem: str) -> Chain:
+    """The chain with nothing in it but what nobody can decide."""
+    return replace(chain, rules=(Rule((undecided(problem),), problem, 1),))
+
+
+def _hooks(chains: Sequence[Chain]) -> dict[tuple[str, Hook], tuple[Chain, ...]]:
+    """The base chains per family and hook in the order in which the kernel calls them.
+
+    Of two with the same priority, the kernel calls first the one that was registered last (nf_hook_entries_grow).
+    """
+    found: dict[tuple[str, Hook], list[Chain]] = {}
+    newest_first = sorted(enumerate(chains), key=lambda item: (item[1].priority, -item[0]))
+    for _age, chain in newest_first:
+        if chain.hook is not None:
+            for family in _FAMILIES.get(chain.family, ()):
+                found.setdefault((family, chain.hook), []).append(chain)
+    return {where: tuple(called) for where, called in found.items()}

@@ -1,0 +1,94 @@
+# Copyright: agentless.audit_ports contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The routing table as rules see it: nft's ``fib`` expressions."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+
+from ...module_utils._core.ranges import RangeSet
+from .addresstypes import TYPE_NUMBERS, addresses_of_types
+from .expressions import FieldValue, holds_clients
+from .flow import READERS, Field, Flow, Value, interface_value
+from .model import HostView
+
+LOOPBACK = "lo"
+
+
+@dataclass(frozen=True)
+class AddressType:
+    """The type of an address as a number of linux/rtnetlink.h; ``interface`` as in LocalAddress (matches.py)."""
+
+    which: Field
+    interface: str = ""
+
+    def evaluate(self, flow: Flow) -> tuple[tuple[Flow, Value], ...]:
+        """See Expression (expressions.py)."""
+        name = {"iif": flow.iif, "oif": flow.oif}.get(self.interface)
+        kinds: list[tuple[RangeSet, Value]] = [
+            (addresses_of_types(flow.host, flow.version, frozenset({kind}), name) or RangeSet(), TYPE_NUMBERS[kind])
+            for kind in ("local", "broadcast", "multicast", "unicast")
+        ]
+        return _by_address(self.which, flow, kinds)
+
+
+@dataclass(frozen=True)
+class WayTo:
+    """The interface by which an address is reached: its name's number (``by_name``) or its index; 0: there is none.
+
+    With ``same_interface`` only a way by the interface of arrival counts, which is the reverse path filter. IPv4 asks
+    for the best way and compares it; IPv6 asks for the best way by that interface (nft_fib_ipv4.c, nft_fib_ipv6.c).
+    """
+
+    which: Field
+    by_name: bool
+    same_interface: bool
+
+    def evaluate(self, flow: Flow) -> tuple[tuple[Flow, Value], ...]:
+        """See Expression (expressions.py)."""
+        if not flow.host.routes_to:
+            return ((flow, None),)
+        if flow.iif == LOOPBACK:
+            return ((flow, self._result(flow.host, LOOPBACK)),)
+        return _by_address(self.which, flow, self._ways(flow))
+
+    def _ways(self, flow: Flow) -> Iterator[tuple[RangeSet, Value]]:
+        everything = RangeSet([(0, (1 << (32 if flow.version == 4 else 128)) - 1)])
+        own = addresses_of_types(flow.host, flow.version, frozenset({"local"})) or RangeSet()
+        yield own, 0
+        routes = [route for route in flow.host.routes_to if route.network.version == flow.version]
+        if self.same_interface and flow.version == 6:
+            routes = [route for route in routes if route.interface == flow.iif]
+        for route in sorted(routes, key=lambda route: -route.network.prefixlen):
+            fits = not self.same_interface or route.interface == flow.iif
+            network = (int(route.network.network_address), int(route.network.broadcast_address))
+            yield RangeSet([network]), self._result(flow.host, route.interface) if fits else 0
+        yield everything, 0
+
+    def _result(self, host: HostView, name: str) -> Value:
+        if self.by_name:
+            return interface_value(name)
+        interface = host.interface(name)
+        # The index only matters where a rule compares it; where it is not known, any but 0 says "there is a way".
+        return interface.index if interface else RangeSet([(1, (1 << 31) - 1)])
+
+
+def _by_address(which: Field, flow: Flow, results: Iterable[tuple[RangeSet, Value]]) -> tuple[tuple[Flow, Value], ...]:
+    """The result of the first entry that holds the address, with the flow split where its clients differ."""
+    address = READERS[which](flow)
+    if isinstance(address, int):
+        return ((flow, next((result for values, result in results if address in values), None)),)
+    if not holds_clients(FieldValue(which), flow):
+        return ((flow, None),)
+    parts: list[tuple[Flow, Value]] = []
+    rest = flow.clients
+    for values, result in results:
+        common = rest & values
+        if common:
+            parts.append((flow.with_clients(common), result))
+            rest = rest - common
+    if rest:
+        parts.append((flow.with_clients(rest), None))
+    return tuple(parts)

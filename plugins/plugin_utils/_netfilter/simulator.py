@@ -1,0 +1,320 @@
+# Copyright: agentless.audit_ports contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The packet simulator: a new packet's way in and its answer's way out, over every hook, in three-valued logic.
+
+The order of the hooks and what happens between them is the kernel's: include/uapi/linux/netfilter_ipv4.h for the
+priorities, net/netfilter/nf_conntrack_core.c and nf_nat_core.c for what conntrack and translation do.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+
+from ...module_utils._core.ranges import RangeSet
+from .addresstypes import addresses_of_types
+from .chains import ChainRunner, Place, merged
+from .flow import (
+    ABSENT,
+    ANSWERING_FLAGS,
+    ICMP,
+    ICMPV6,
+    OPENING_FLAGS,
+    STATE_ESTABLISHED,
+    STATE_NEW,
+    STATUS_CONFIRMED,
+    STATUS_SEEN_REPLY,
+    TCP,
+    UDP,
+    Flow,
+    Value,
+    simplified,
+)
+from .model import Chain, Fate, Hook, HostView, Outcome, Packet, Ruleset
+from .outcomes import outcomes_of
+from .translation import DESTINATION, SOURCE, untranslate_destination, untranslate_source
+
+CONNTRACK_PRIORITY = -200
+NAT_PRIORITY = {Hook.PREROUTING: -100, Hook.OUTPUT: -100, Hook.INPUT: 100, Hook.POSTROUTING: 100}
+_SETTLES = {
+    Hook.PREROUTING: DESTINATION,
+    Hook.OUTPUT: DESTINATION,
+    Hook.INPUT: SOURCE,
+    Hook.POSTROUTING: SOURCE,
+}
+_CLIENT_PORTS = RangeSet([(1024, 65535)])
+_ECHO = {4: (8, 0), 6: (128, 129)}  # the types of echo requests and of their replies (RFC 792, RFC 4443)
+
+
+def walk(ruleset: Ruleset, packet: Packet, host: HostView) -> tuple[Outcome, ...]:
+    """What becomes of a new packet and of its answer, for each part of the packet's sources.
+
+    The parts partition ``packet.source``. UNDECIDED where the rules alone do not decide, naming those that do not.
+    """
+    runner = ChainRunner(ruleset)
+    journey = _Journey(ruleset, host, runner)
+    start = _arriving(packet, host)
+    if start.clients:
+        journey.arrive([start])
+    return outcomes_of(packet, runner.ends, ruleset.gaps)
+
+
+def _arriving(packet: Packet, host: HostView) -> Flow:
+    version = packet.destination.version
+    clients = packet.source.ranges(version)
+    protocol = {"tcp": TCP, "udp": UDP}.get(packet.protocol, ICMP if version == 4 else ICMPV6)
+    has_ports = protocol in (TCP, UDP)
+    flow = Flow(
+        host=host,
+        version=version,
+        protocol=protocol,
+        clients=clients,
+        source=simplified(clients),
+        destination=int(packet.destination),
+        source_port=_CLIENT_PORTS if has_ports else ABSENT,
+        destination_port=packet.port if has_ports else ABSENT,
+        icmp_type=ABSENT if has_ports else _ECHO[version][0],
+        icmp_code=ABSENT if has_ports else 0,
+        tcp_flags=OPENING_FLAGS if protocol == TCP else ABSENT,
+        iif=packet.iif,
+    )
+    return replace(
+        flow,
+        original_destination=flow.destination,
+        original_port=flow.destination_port,
+        reply_source=flow.destination,
+        reply_port=flow.destination_port,
+        reply_destination=flow.source,
+    )
+
+
+@dataclass
+class _Journey:
+    """One walk: the stages of the way, each taking the flows that the one before let go on."""
+
+    ruleset: Ruleset
+    host: HostView
+    runner: ChainRunner
+
+    def arrive(self, flows: list[Flow]) -> None:
+        for hook in (Hook.INGRESS, Hook.PREROUTING):
+            flows = self._hook(hook, flows)
+        local, foreign = self._routed(flows)
+        self._answer(self._hook(Hook.INPUT, local), forwarded=False)
+        foreign = self._hook(Hook.FORWARD, self._leaving(foreign))
+        for hook in (Hook.POSTROUTING, Hook.EGRESS):
+            foreign = self._hook(hook, foreign)
+        self._answer(foreign, forwarded=True)
+
+    def _answer(self, flows: list[Flow], *, forwarded: bool) -> None:
+        self.runner.stage = "answer"
+        flows = [_answer_of(flow) for flow in flows]
+        if forwarded:
+            for hook in (Hook.INGRESS, Hook.PREROUTING):
+                flows = self._hook(hook, flows)
+        flows = self._leaving(flows)
+        for hook in (Hook.FORWARD if forwarded else Hook.OUTPUT, Hook.POSTROUTING, Hook.EGRESS):
+            flows = self._hook(hook, flows)
+        for flow in flows:
+            self.runner.end(flow, Fate.PASSES, None, "")
+        self.runner.stage = "arrival"
+
+    def _hook(self, hook: Hook, flows: list[Flow]) -> list[Flow]:
+        """The flows that come through all that is registered on a hook, in the order of priority."""
+        if not flows:
+            return flows
+        for _priority, station in self._stations(hook, flows[0].version):
+            flows = station(flows)
+        return flows
+
+    def _stations(self, hook: Hook, version: int) -> list[tuple[int, Callable[[list[Flow]], list[Flow]]]]:
+        chains = self.ruleset.hooks.get(("ip" if version == 4 else "ip6", hook), ())
+        stations: list[tuple[int, Callable[[list[Flow]], list[Flow]]]] = []
+        if hook in (Hook.PREROUTING, Hook.OUTPUT):
+            stations.append((CONNTRACK_PRIORITY, lambda flows: [_tracked(flow) for flow in flows]))
+        if hook in NAT_PRIORITY:
+            # The kernel calls all nat chains of a hook at one priority, whatever theirs; it only orders them.
+            translating = [chain for chain in chains if chain.kind == "nat"]
+            stations.append((NAT_PRIORITY[hook], lambda flows: self._translate(hook, translating, flows)))
+        for chain in chains:
+            if chain.kind != "nat" or hook not in NAT_PRIORITY:
+                stations.append((chain.priority, self._station(chain)))
+        return sorted(stations, key=lambda station: station[0])
+
+    def _station(self, chain: Chain) -> Callable[[list[Flow]], list[Flow]]:
+        if not chain.doubt and chain.hook not in (Hook.INGRESS, Hook.EGRESS):
+            return lambda flows: self.runner.base_chain(chain, flows)
+        return lambda flows: merged([later for flow in flows for later in self._limited(chain, flow)])
+
+    def _limited(self, chain: Chain, flow: Flow) -> list[Flow]:
+        """A chain that is only called for some interfaces, or perhaps not at all."""
+        if chain.doubt:
+            place = Place(chain, None, "gap")
+            met = replace(flow, assumptions=flow.assumptions | {(place, True)})
+            unmet = replace(flow, assumptions=flow.assumptions | {(place, False)})
+            return [unmet, *self.runner.base_chain(chain, [met])]
+        device = flow.iif if chain.hook is Hook.INGRESS else flow.oif
+        return self.runner.base_chain(chain, [flow]) if device in chain.devices else [flow]
+
+    def _translate(self, hook: Hook, chains: list[Chain], flows: list[Flow]) -> list[Flow]:
+        done: list[Flow] = []
+        asking: list[Flow] = []
+        for flow in flows:
+            if flow.tracking != "tracked":
+                done.append(flow)
+            elif flow.state == STATE_NEW:
+                asking.append(flow)
+            elif hook in (Hook.PREROUTING, Hook.OUTPUT):
+                done.append(untranslate_destination(flow))
+            else:
+                done.append(untranslate_source(flow))
+        for chain in chains:
+            done += [flow for flow in asking if _SETTLES[hook] in flow.translated]
+            asking = [flow for flow in asking if _SETTLES[hook] not in flow.translated]
+            asking = self.runner.base_chain(chain, asking) if asking else asking
+        return merged([*done, *asking])
+
+    def _routed(self, flows: list[Flow]) -> tuple[list[Flow], list[Flow]]:
+        """The flows for this host, and those for others."""
+        local: list[Flow] = []
+        foreign: list[Flow] = []
+        for flow in flows:
+            own = addresses_of_types(self.host, flow.version, frozenset({"local"}))
+            where = _inside(flow.destination, own or RangeSet())
+            if where is None:
+                self.runner.end(flow, Fate.UNDECIDED, None, "nobody can tell to which address it is translated")
+            elif where and flow.translated and _is_loopback(flow) and flow.iif != "lo":
+                self._translated_to_loopback(flow, local)
+            else:
+                (local if where else foreign).append(flow)
+        return local, foreign
+
+    def _translated_to_loopback(self, flow: Flow, local: list[Flow]) -> None:
+        if flow.version == 6:
+            self.runner.end(flow, Fate.DROPPED, None, "it is translated to ::1, which takes no packets from outside")
+            return
+        self.runner.end(
+            flow, Fate.UNDECIDED, None, "it is translated to 127.0.0.0/8, where the sysctl route_localnet decides"
+        )
+
+    def _leaving(self, flows: list[Flow]) -> list[Flow]:
+        """The flows with the interface by which they leave, split where the clients' routes differ."""
+        routed: list[Flow] = []
+        for flow in flows:
+            if flow.iif is not None and not self._forwards(flow):
+                continue
+            routed += self._by_route(replace(flow, forwarded=True) if flow.iif is not None else flow)
+        return routed
+
+    def _forwards(self, flow: Flow) -> bool:
+        family = "ip" if flow.version == 4 else "ip6"
+        allowed = self.host.forwards.get(family)
+        if allowed is None:
+            reason = "its destination is not an address of this host, and whether it forwards packets is not known"
+            self.runner.end(flow, Fate.UNDECIDED, None, reason)
+        elif not allowed:
+            reason = "its destination is not an address of this host, and it does not forward packets"
+            self.runner.end(flow, Fate.DROPPED, None, reason)
+        return bool(allowed)
+
+    def _by_route(self, flow: Flow) -> list[Flow]:
+        found: list[Flow] = []
+        if flow.linked != "destination":
+            name = _interface_to(self.host, flow.version, flow.destination)
+            if name is None:
+                self.runner.end(flow, Fate.UNDECIDED, None, "the way to its destination is not known")
+                return []
+            return [replace(flow, oif=name)]
+        rest = flow.clients
+        for network, name in _ways(self.host, flow.version):
+            common = rest & network
+            if common:
+                found.append(replace(flow.with_clients(common), oif=name))
+                rest = rest - common
+            if not rest:
+                return found
+        self.runner.end(flow.with_clients(rest), Fate.DROPPED, None, "the host has no route back to the source")
+        return found
+
+
+def _tracked(flow: Flow) -> Flow:
+    """What conntrack's hook makes of a flow (nf_conntrack_in).
+
+    The answer of a connection that conntrack was kept from seeing is to it the first packet of a new one for UDP, and
+    invalid for the rest: a SYN+ACK or an echo reply begins nothing.
+    """
+    if flow.tracking == "untracked":
+        return flow
+    if flow.direction == 0:
+        return replace(flow, tracking="tracked", connection_known=True, connection_zone=flow.ct_zone)
+    if flow.connection_known and flow.ct_zone == flow.connection_zone:
+        return replace(flow, tracking="tracked")
+    if flow.protocol == UDP:
+        return replace(flow, tracking="tracked", state=STATE_NEW, status=0, direction=0, translated=frozenset())
+    return flow
+
+
+def _answer_of(flow: Flow) -> Flow:
+    """The answer to a packet that was let in: addresses and ports swapped, nothing remembered but the connection."""
+    is_icmp = flow.icmp_type != ABSENT
+    return replace(
+        flow,
+        source=flow.destination,
+        destination=flow.source,
+        linked="destination" if flow.linked == "source" else "",
+        source_port=flow.destination_port,
+        destination_port=flow.source_port,
+        icmp_type=_ECHO[flow.version][1] if is_icmp else ABSENT,
+        tcp_flags=ANSWERING_FLAGS if flow.protocol == TCP else ABSENT,
+        iif=flow.oif,
+        oif=None,
+        mark=0,
+        ct_zone=0,
+        packet_type=0,
+        tracking="none",
+        state=STATE_ESTABLISHED,
+        status=flow.status | STATUS_SEEN_REPLY | STATUS_CONFIRMED,
+        direction=1,
+    )
+
+
+def _inside(value: Value, values: RangeSet) -> bool | None:
+    """Whether a value is among others; None where that is not known."""
+    if isinstance(value, int):
+        return value in values
+    if value is None:
+        return None
+    common = value & values
+    return None if common and common != value else bool(common)
+
+
+def _is_loopback(flow: Flow) -> bool:
+    loopback = RangeSet([(0x7F000000, 0x7FFFFFFF)]) if flow.version == 4 else RangeSet([(1, 1)])
+    return _inside(flow.destination, loopback) is not False
+
+
+def _ways(host: HostView, version: int) -> list[tuple[RangeSet, str]]:
+    """Networks and the interfaces that lead to them, the longest prefix first; the host's own addresses before."""
+    own = addresses_of_types(host, version, frozenset({"local"}))
+    ways = [(own, "lo")] if own else []
+    routes = sorted(
+        (route for route in host.routes_to if route.network.version == version),
+        key=lambda route: -route.network.prefixlen,
+    )
+    for route in routes:
+        network = (int(route.network.network_address), int(route.network.broadcast_address))
+        ways.append((RangeSet([network]), route.interface))
+    return ways
+
+
+def _interface_to(host: HostView, version: int, destination: Value) -> str | None:
+    if destination is None:
+        return None
+    for network, name in _ways(host, version):
+        where = _inside(destination, network)
+        if where is None:
+            return None
+        if where:
+            return name
+    return None

@@ -1,0 +1,94 @@
+# Copyright: agentless.audit_ports contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Address translation: what it makes of a new packet, and how the answer is translated back."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from enum import Enum
+from ipaddress import IPv6Address
+
+from ...module_utils._core.ranges import RangeSet
+from .flow import ABSENT, STATUS_DNAT, STATUS_SNAT, Flow, Value, simplified
+from .model import HostView
+
+DESTINATION, SOURCE = "destination", "source"
+_ANY_PORT = RangeSet([(1, 65535)])
+
+
+class Translation(Enum):
+    """The kinds of address translation."""
+
+    DNAT = "dnat"
+    SNAT = "snat"
+    REDIRECT = "redirect"
+    MASQUERADE = "masquerade"
+
+
+def translate(flow: Flow, kind: Translation, address: Value, port: Value) -> Flow:
+    """The flow after a rule has translated its connection; ``address`` and ``port`` None: not named by the rule.
+
+    An address that is to come from an interface is one of that interface's; nothing is known of it (None) where the
+    interface is not.
+    """
+    if kind is Translation.REDIRECT:
+        address = _interface_addresses(flow.host, flow.iif, flow)
+    elif kind is Translation.MASQUERADE:
+        address = _interface_addresses(flow.host, flow.oif, flow)
+    named = address is not None or kind in (Translation.REDIRECT, Translation.MASQUERADE)
+    if kind in (Translation.DNAT, Translation.REDIRECT):
+        return _new_destination(flow, address if named else flow.destination, port)
+    return _new_source(flow, address if named else flow.source, port, keeps_address=not named)
+
+
+def _new_destination(flow: Flow, address: Value, port: Value) -> Flow:
+    if port is None or flow.destination_port == ABSENT:
+        port = flow.destination_port
+    changed = (address, port) != (flow.destination, flow.destination_port)
+    return replace(
+        flow,
+        destination=address,
+        destination_port=port,
+        reply_source=address,
+        reply_port=port,
+        status=flow.status | (STATUS_DNAT if changed else 0),
+        translated=flow.translated | {DESTINATION},
+    )
+
+
+def _new_source(flow: Flow, address: Value, port: Value, *, keeps_address: bool) -> Flow:
+    if flow.source_port == ABSENT:
+        port = ABSENT
+    elif port is None:
+        # The port is kept where no other connection uses it already, which nobody knows.
+        port = _ANY_PORT
+    settled = replace(flow, source_port=port, translated=flow.translated | {SOURCE}, status=flow.status | STATUS_SNAT)
+    if keeps_address:
+        return settled
+    return replace(settled, source=address, linked="", reply_destination=address, reply_linked=False)
+
+
+def untranslate_destination(flow: Flow) -> Flow:
+    """An answer whose destination is translated back to the clients (linux: nf_nat_packet on prerouting and output)."""
+    if flow.reply_linked:
+        return flow
+    return replace(flow, linked="destination", reply_linked=False, destination=simplified(flow.clients))
+
+
+def untranslate_source(flow: Flow) -> Flow:
+    """An answer whose source is again what the client sent its packet to (nf_nat_packet on postrouting)."""
+    return replace(flow, source=flow.original_destination, source_port=flow.original_port)
+
+
+def _interface_addresses(host: HostView, name: str | None, flow: Flow) -> Value:
+    interface = host.interface(name) if name else None
+    if interface is None:
+        return None
+    found = [item.ip for item in interface.addresses if item.version == flow.version]
+    if flow.version == 6:
+        link_local = isinstance(flow.destination, int) and IPv6Address(flow.destination).is_link_local
+        found = [ip for ip in found if ip.is_link_local == link_local] or found
+    else:
+        found = found[:1]
+    return simplified(RangeSet((int(ip), int(ip)) for ip in found)) if found else None

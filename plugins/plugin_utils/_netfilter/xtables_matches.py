@@ -1,0 +1,286 @@
+# Copyright: agentless.audit_ports contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The conditions of a rule of iptables as matches of the model.
+
+What cannot be decided from the rules and the packet (rates, history, content, time) is an ``Undecidable`` that names
+the condition. Sources: iptables(8), iptables-extensions(8); linux: net/netfilter/xt_*.c, net/ipv4/netfilter/ipt_*.c.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from itertools import chain
+
+from ...module_utils._core.ranges import RangeSet
+from .expressions import FieldValue
+from .flow import ACK, FIN, PSH, RST, SYN, URG, Field, interface_prefix, interface_value
+from .ipset import IpSet
+from .matches import (
+    AllOf,
+    Always,
+    AnyOf,
+    MaskedIs,
+    Match,
+    Not,
+    Truth,
+    Undecidable,
+    field_in,
+    field_is,
+)
+from .xtables_addresses import address_types, reverse_path
+from .xtables_arguments import Arguments, Option, Section
+from .xtables_conntrack import conntrack, state
+from .xtables_lines import UnreadableError, shown
+from .xtables_sets import set_match
+from .xtables_special import BridgePort, SocketOwner
+from .xtables_values import (
+    address_range,
+    icmp_type,
+    masked,
+    network,
+    number,
+    ports,
+    protocol,
+    ranges_of_network,
+)
+
+_FALSE = Always(Truth.FALSE)
+_ANY_ICMP_TYPE = 255
+_TCP_FLAGS = {"FIN": FIN, "SYN": SYN, "RST": RST, "PSH": PSH, "ACK": ACK, "URG": URG}
+_ALL_TCP_FLAGS = FIN | SYN | RST | PSH | ACK | URG
+_PACKET_TYPES = {"unicast": 0, "broadcast": 1, "multicast": 2}
+
+
+@dataclass(frozen=True)
+class Context:
+    """What a rule is read with: the family's version (4 or 6) and the content of ipset's sets by name."""
+
+    version: int
+    sets: Mapping[str, IpSet]
+
+
+def read_matches(arguments: Arguments, context: Context) -> tuple[Match, ...]:
+    """The conditions of a rule, all of which must hold; those that can be decided come first.
+
+    A condition that cannot be read is an Undecidable that says so.
+    """
+    found = chain.from_iterable(
+        chain(
+            (_guarded(option, context, _base) for option in arguments.base),
+            (_guarded(section, context, _section) for section in arguments.matches),
+        )
+    )
+    return tuple(sorted(found, key=lambda match: isinstance(match, Undecidable)))
+
+
+def _guarded(item: object, context: Context, reader: Callable[..., Iterator[Match]]) -> tuple[Match, ...]:
+    try:
+        return tuple(reader(item, context))
+    except UnreadableError as error:
+        return (Undecidable(f"{shown(str(item))}, which cannot be read: {error}"),)
+
+
+def _base(option: Option, context: Context) -> Iterator[Match]:
+    if option.name == "-f":
+        # Conntrack puts fragments together before any rule sees them, and what is asked about is none.
+        yield Always(Truth.TRUE if option.negated else Truth.FALSE)
+    elif option.name == "-p":
+        wanted = protocol(option.value)
+        if wanted:
+            yield field_is(Field.PROTOCOL, wanted, negated=option.negated)
+        elif option.negated:
+            yield _FALSE
+    elif option.name in ("-s", "-d"):
+        yield _address(option, context)
+    else:
+        yield _interface(option)
+
+
+def _address(option: Option, context: Context) -> Match:
+    field = Field.SOURCE if option.name == "-s" else Field.DESTINATION
+    networks = [network(item, context.version) for item in option.value.split(",")]
+    if len(networks) == 1:
+        value, mask = networks[0]
+        ranges = ranges_of_network(value, mask, context.version)
+        if ranges is None:
+            return MaskedIs(FieldValue(field), mask, value, option.negated)
+        return field_in(field, ranges, negated=option.negated)
+    if option.negated:
+        raise UnreadableError("several addresses cannot be negated together")
+    pieces = [ranges_of_network(value, mask, context.version) for value, mask in networks]
+    return field_in(field, RangeSet(chain.from_iterable(piece.ranges for piece in pieces if piece)))
+
+
+def _interface(option: Option) -> Match:
+    field = Field.IN_NAME if option.name == "-i" else Field.OUT_NAME
+    name = option.value
+    if name.endswith("+"):
+        return field_in(field, interface_prefix(name[:-1]), negated=option.negated)
+    return field_is(field, interface_value(name), negated=option.negated)
+
+
+def _section(section: Section, context: Context) -> Iterator[Match]:
+    reader = _MATCHES.get(section.name)
+    if reader is None:
+        yield _FALSE if section.name in _OF_OTHER_PACKETS else Undecidable(str(section))
+        return
+    yield from reader(section, context)
+
+
+# Matches on protocols and extension headers that neither a TCP SYN, a UDP packet, an echo request nor an answer has.
+_OF_OTHER_PACKETS = {
+    *("ah", "dccp", "dst", "esp", "frag", "hbh", "ipcomp", "mh", "rt", "sctp", "srh", "udplite"),
+}
+
+
+def _each(readers: Mapping[str, Callable[[Option, Context], Match]]) -> Callable[[Section, Context], Iterator[Match]]:
+    """A reader of a match whose options are independent of each other; one that is not listed is undecidable."""
+
+    def read(section: Section, context: Context) -> Iterator[Match]:
+        for option in section.options:
+            reader = readers.get(option.name)
+            yield reader(option, context) if reader else Undecidable(f"{section.name} {option}")
+
+    return read
+
+
+def _ports(field: Field) -> Callable[[Option, Context], Match]:
+    return lambda option, _context: field_in(field, ports(option.value), negated=option.negated)
+
+
+def _either_port(option: Option, _context: Context) -> Match:
+    wanted = ports(option.value)
+    found = AnyOf((field_in(Field.SOURCE_PORT, wanted), field_in(Field.DESTINATION_PORT, wanted)))
+    return Not(found) if option.negated else found
+
+
+def _tcp_flags(option: Option, _context: Context) -> Match:
+    if len(option.values) != 2:
+        raise UnreadableError("--tcp-flags takes two lists of flags")
+    mask, wanted = (_flags(text) for text in option.values)
+    return MaskedIs(FieldValue(Field.TCP_FLAGS), mask, wanted, option.negated)
+
+
+def _syn(option: Option, _context: Context) -> Match:
+    return MaskedIs(FieldValue(Field.TCP_FLAGS), FIN | SYN | RST | ACK, SYN, option.negated)
+
+
+def _flags(text: str) -> int:
+    if text in ("ALL", "NONE"):
+        return _ALL_TCP_FLAGS if text == "ALL" else 0
+    try:
+        return sum({_TCP_FLAGS[name] for name in text.split(",")})
+    except KeyError:
+        raise UnreadableError(f"{shown(text)} is no list of TCP flags") from None
+
+
+def _icmp(option: Option, context: Context) -> Match:
+    if option.value == "any":
+        return Not(Always()) if option.negated else Always()
+    kind, code = icmp_type(option.value, context.version)
+    if kind == _ANY_ICMP_TYPE and context.version == 4:
+        return _FALSE if option.negated else Always()
+    wanted = [field_is(Field.ICMP_TYPE, kind)]
+    if code is not None:
+        wanted.append(field_is(Field.ICMP_CODE, code))
+    return Not(AllOf(tuple(wanted))) if option.negated else AllOf(tuple(wanted))
+
+
+def _address_range(field: Field) -> Callable[[Option, Context], Match]:
+    return lambda option, context: field_in(field, address_range(option.value, context.version), negated=option.negated)
+
+
+def _mark(field: Field) -> Callable[[Option, Context], Match]:
+    def read(option: Option, _context: Context) -> Match:
+        value, mask = masked(option.value)
+        return MaskedIs(FieldValue(field), mask, value, option.negated)
+
+    return read
+
+
+def _group(field: Field) -> Callable[[Option, Context], Match]:
+    def read(option: Option, _context: Context) -> Match:
+        value, mask = masked("0" if option.value == "default" else option.value)
+        return MaskedIs(FieldValue(field), mask, value, option.negated)
+
+    return read
+
+
+def _packet_type(option: Option, _context: Context) -> Match:
+    if option.value not in _PACKET_TYPES:
+        raise UnreadableError(f"{shown(option.value)} is no type of packet")
+    return field_is(Field.PACKET_TYPE, _PACKET_TYPES[option.value], negated=option.negated)
+
+
+def _without(section: Section, helpers: frozenset[str] = frozenset()) -> bool:
+    return all(option.negated for option in section.options if option.name not in helpers)
+
+
+def _recent(section: Section, _context: Context) -> Iterator[Match]:
+    # --set notes the address and is true whatever was known of it before.
+    action = next((option for option in section.options if option.name == "--set"), None)
+    if action is None:
+        yield Undecidable(str(section))
+    elif action.negated:
+        yield _FALSE
+
+
+def _statistic(section: Section, _context: Context) -> Iterator[Match]:
+    options = {option.name: option for option in section.options}
+    share, every = options.get("--probability"), options.get("--every")
+    if share is not None:
+        chance = float(share.value) if share.value.replace(".", "", 1).isdigit() else None
+        if chance in (0.0, 1.0):
+            yield Always(Truth.TRUE if (chance == 1.0) != share.negated else Truth.FALSE)
+            return
+    elif every is not None and number(every.value, 0xFFFFFFFF) == 1:
+        yield Always(Truth.FALSE if every.negated else Truth.TRUE)
+        return
+    yield Undecidable(str(section))
+
+
+def _helper(section: Section, _context: Context) -> Iterator[Match]:
+    # Only connections that a helper expected have one (linux: net/netfilter/xt_helper.c).
+    yield Always(Truth.TRUE if _without(section) else Truth.FALSE)
+
+
+def _ipv6_header(section: Section, _context: Context) -> Iterator[Match]:
+    wanted = next((option for option in section.options if option.name == "--header"), None)
+    if wanted is None or any(option.name == "--soft" for option in section.options):
+        yield Undecidable(str(section))
+    else:
+        # Without extension headers, a packet has the header "protocol" alone (linux: ip6t_ipv6header.c).
+        yield Always(Truth.TRUE if (wanted.value in ("prot", "proto")) != wanted.negated else Truth.FALSE)
+
+
+_PORT_OPTIONS = {"--sport": _ports(Field.SOURCE_PORT), "--dport": _ports(Field.DESTINATION_PORT)}
+_MATCHES: dict[str, Callable[[Section, Context], Iterator[Match]]] = {
+    "addrtype": lambda section, context: address_types(section, context.version),
+    "comment": lambda _section, _context: iter(()),
+    "connmark": _each({"--mark": _mark(Field.CT_MARK)}),
+    "conntrack": lambda section, context: iter((conntrack(section, context.version),)),
+    "devgroup": _each({"--src-group": _group(Field.IN_GROUP), "--dst-group": _group(Field.OUT_GROUP)}),
+    "helper": _helper,
+    "icmp": _each({"--icmp-type": _icmp}),
+    "icmp6": _each({"--icmpv6-type": _icmp}),
+    "iprange": _each({"--src-range": _address_range(Field.SOURCE), "--dst-range": _address_range(Field.DESTINATION)}),
+    "ipv6header": _ipv6_header,
+    "mark": _each({"--mark": _mark(Field.MARK)}),
+    "multiport": _each(
+        {"--sports": _ports(Field.SOURCE_PORT), "--dports": _ports(Field.DESTINATION_PORT), "--ports": _either_port}
+    ),
+    "owner": lambda section, _context: iter(
+        (SocketOwner(str(section), _without(section, frozenset({"--suppl-groups"}))),)
+    ),
+    "physdev": lambda section, _context: iter((BridgePort(str(section), _without(section)),)),
+    "pkttype": _each({"--pkt-type": _packet_type}),
+    "recent": _recent,
+    "rpfilter": lambda section, _context: iter((reverse_path(section),)),
+    "set": lambda section, context: set_match(section, context.version, context.sets),
+    "state": lambda section, _context: iter((state(section),)),
+    "statistic": _statistic,
+    "tcp": _each({**_PORT_OPTIONS, "--tcp-flags": _tcp_flags, "--syn": _syn}),
+    "udp": _each(_PORT_OPTIONS),
+}

@@ -1,0 +1,108 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+# Copyright: agentless.audit_ports contributors
+
+"""Verdict and packet must agree: every scenario is loaded into a real kernel, and real packets are sent."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from ipaddress import ip_address
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from ansible_collections.agentless.audit_ports.plugins.module_utils._core.addressset import AddressSet
+from ansible_collections.agentless.audit_ports.plugins.plugin_utils._netfilter.model import HostView
+
+from .field import HOST, SOURCES, Field, Probe
+from .judge import current_rules, host_view, judge, judge_network
+
+SCENARIOS = sorted(Path(__file__).with_name("scenarios").glob("*.yml"))
+PANEL = ["tcp/22", "tcp/80", "udp/161", "icmp"]
+NETWORKS = {4: "192.0.2.0/27", 6: "2001:db8:1::/64"}
+
+
+@pytest.fixture(scope="session")
+def field() -> Iterator[Field]:
+    """One field for all scenarios."""
+    made = Field()
+    yield made
+    made.close()
+
+
+@pytest.fixture(scope="session")
+def host(field: Field) -> HostView:
+    """The host's interfaces and routes, which no scenario changes."""
+    return host_view(field)
+
+
+@pytest.mark.timeout(30)
+@pytest.mark.parametrize("path", SCENARIOS, ids=lambda path: path.stem)
+def test_verdict_is_what_the_packet_meets(field: Field, host: HostView, path: Path) -> None:
+    """Each source and port of the panel is judged as its packet fares; undecided is only what the scenario says."""
+    scenario = yaml.safe_load(path.read_text(encoding="utf-8"))
+    try:
+        _load(field, scenario)
+        ruleset = current_rules(
+            field, iptables="iptables" in scenario or "ip6tables" in scenario, ipset="ipset" in scenario
+        )
+        probes = _probes(scenario)
+        seen = field.observe(probes)
+        undecided = set(scenario.get("undecided", ()))
+        problems = []
+        for probe in probes:
+            outcome = judge(ruleset, host, probe)
+            target = str(probe).split()[1]
+            expected = "undecided" if undecided & {target, str(probe), "all"} else seen[probe]
+            if outcome.fate.value != expected:
+                problems.append(f"{probe}: packet {seen[probe]}, verdict {outcome.fate.value}: {outcome.reason}")
+            version = ip_address(probe.source).version
+            parts = judge_network(ruleset, host, probe, NETWORKS[version])
+            of_source = [
+                fate for part, fate in parts.items() if ip_address(probe.source) in AddressSet.parse(part.split(", "))
+            ]
+            if of_source != [outcome.fate.value]:
+                problems.append(f"{probe}: alone {outcome.fate.value}, within its network {of_source}")
+        for name, fate in scenario.get("expect", {}).items():
+            actual = {str(probe): result for probe, result in seen.items()}
+            if actual[name] != fate:
+                problems.append(f"{name}: the scenario is meant to be {fate}, the packet was {actual[name]}")
+        assert not problems, "\n".join(problems)
+    finally:
+        _unload(field, scenario)
+
+
+def _probes(scenario: dict[str, Any]) -> list[Probe]:
+    destinations = {4: HOST[4], 6: HOST[6], **scenario.get("destination", {})}
+    found = []
+    for version, sources in SOURCES.items():
+        for source in sources:
+            for target in scenario.get("panel", PANEL):
+                protocol, _slash, port = target.partition("/")
+                found.append(Probe(source, destinations[version], protocol, int(port) if port else None))
+    return found
+
+
+def _load(field: Field, scenario: dict[str, Any]) -> None:
+    if "ipset" in scenario:
+        field.run("ipset", "restore", text=scenario["ipset"])
+    if "nft" in scenario:
+        field.run("nft", "-f", "-", text=scenario["nft"])
+    for command in ("iptables", "ip6tables"):
+        if command in scenario:
+            backend = "-legacy" if scenario.get("legacy") else ""
+            field.run(f"{command}{backend}-restore", text=scenario[command])
+
+
+def _unload(field: Field, scenario: dict[str, Any]) -> None:
+    field.run("nft", "flush", "ruleset")
+    if scenario.get("legacy"):
+        for command in ("iptables", "ip6tables"):
+            if command in scenario:
+                field.run(f"{command}-legacy-restore", text=_EMPTY)
+    if "ipset" in scenario:
+        field.run("ipset", "destroy")
+
+
+_EMPTY = "*filter\nCOMMIT\n*nat\nCOMMIT\n*mangle\nCOMMIT\n*raw\nCOMMIT\n"

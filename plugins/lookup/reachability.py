@@ -225,13 +225,13 @@ from ansible.utils.display import Display
 from ..module_utils._core.addressset import parse_address
 from ..module_utils._core.errors import AuditPortsError, InputError
 from ..module_utils._core.records import Observation, Requirement, to_result
-from ..module_utils._core.selection import applicable, select_requirements
-from ..module_utils._core.vocabulary import ListenerHome
+from ..module_utils._core.selection import applicable
 from ..module_utils._probe.engine import Engine
 from ..module_utils._probe.records import ProbeOptions
 from ..module_utils._probe.secret import Secret
 from ..module_utils._probe.targets import Target, plan_probes
 from ..plugin_utils._fleet.inventory import Fleet
+from ..plugin_utils._fleet.needs import needed_of
 from ..plugin_utils._platform.jmes import make_select
 
 _PROGRESS_S = 10.0
@@ -276,15 +276,11 @@ class LookupModule(LookupBase):  # type: ignore[misc]
             raise InputError(
                 f"{host} is not in the inventory, so it is not known what is needed of it: give systems or requirements"
             )
-        selected = self._select(fleet, host)
         roles = fleet.roles(host)
-        here = tuple(row for row in selected if applicable(row, roles).applies)
-        if not is_known or named is not None:
-            return here
-        systems = fleet.systems(host)
-        return tuple(row for row in here if row.system in systems or row.listener_home is not ListenerHome.TARGET)
+        return tuple(row for row in needed_of(fleet, host, self._selection(fleet, host)) if applicable(row, roles).applies)
 
-    def _select(self, fleet: Fleet, host: str) -> tuple[Requirement, ...]:
+    def _selection(self, fleet: Fleet, host: str) -> dict[str, Any]:
+        """The options of the selection: the task's own, else the host's variables."""
         expression = self.get_option("select")
         own = {
             name: fleet.variable(host, f"audit_ports_{name}", default)
@@ -292,15 +288,15 @@ class LookupModule(LookupBase):  # type: ignore[misc]
             else self.get_option(name)
             for name, default in _PER_HOST.items()
         }
-        return select_requirements(
-            self.get_option("systems"),
-            ids=self.get_option("requirements"),
-            levels=self.get_option("levels"),
-            exclude=self.get_option("exclude"),
-            literal=self.get_option("literal"),
-            select=make_select(expression) if expression else None,
+        return {
+            "systems": self.get_option("systems"),
+            "ids": self.get_option("requirements"),
+            "levels": self.get_option("levels"),
+            "exclude": self.get_option("exclude"),
+            "literal": self.get_option("literal"),
+            "select": make_select(expression) if expression else None,
             **own,
-        )
+        }
 
     def _probe_options(self) -> ProbeOptions:
         community = self.get_option("snmp_community")

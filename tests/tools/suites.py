@@ -159,7 +159,7 @@ def main(names: list[str]) -> int:
     report = Report()
     steps = [(name, step) for name in names or SUITES for step in SUITES[name]()]
     started = time.monotonic()
-    prepare(dict.fromkeys(["tools", *(environment for _, step in steps for environment in step.environments)]))
+    prepare(dict.fromkeys(["tools", *(needed for name_step in steps for needed in name_step[1].environments)]))
     report.rows.append(Row("set-up", time.monotonic() - started, "passed"))
     for name, step in steps[:-1]:
         run_step(name, step, report)

@@ -87,6 +87,8 @@ def _probes(scenario: dict[str, Any]) -> list[Probe]:
 def _load(field: Field, scenario: dict[str, Any]) -> None:
     if "ipset" in scenario:
         field.run("ipset", "restore", text=scenario["ipset"])
+    if "nft_file" in scenario:
+        field.run("nft", "-f", str(SCENARIOS[0].with_name(scenario["nft_file"])))
     if "nft" in scenario:
         field.run("nft", "-f", "-", text=scenario["nft"])
     for command in ("iptables", "ip6tables"):

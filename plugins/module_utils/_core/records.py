@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields, is_dataclass
 from enum import Enum
+from functools import lru_cache
 from typing import Any
 
 from .vocabulary import (
@@ -25,6 +26,8 @@ from .vocabulary import (
     SourceRole,
     VerdictStatus,
 )
+
+_PLAIN = frozenset({str, int, float, bool, type(None)})
 
 
 @dataclass(frozen=True)
@@ -158,14 +161,23 @@ def to_result(value: Any) -> Any:
 
     Raises TypeError for anything else, so that no foreign object can slip into a result.
     """
+    if type(value) in _PLAIN:
+        return value
     if isinstance(value, Enum):
         return value.value
-    if is_dataclass(value) and not isinstance(value, type):
-        return {field.name: to_result(getattr(value, field.name)) for field in fields(value)}
+    names = _field_names(type(value))
+    if names is not None:
+        return {name: to_result(getattr(value, name)) for name in names}
     if isinstance(value, Mapping):
         return {str(key): to_result(item) for key, item in value.items()}
-    if value is None or isinstance(value, (str, int, float, bool)):
+    if isinstance(value, (str, int, float)):
         return value
     if isinstance(value, Sequence) and not isinstance(value, (bytes, bytearray)):
         return [to_result(item) for item in value]
     raise TypeError(f"{type(value).__name__} cannot be part of a result")
+
+
+@lru_cache(maxsize=None)
+def _field_names(kind: type) -> tuple[str, ...] | None:
+    """The fields of a record's class, ``None`` for a class that is no record."""
+    return tuple(field.name for field in fields(kind)) if is_dataclass(kind) else None

@@ -28,8 +28,10 @@ def safe_text(text: str, limit: int = DEFAULT_LIMIT) -> str:
     """
     # A hostile text may be long: what is far behind the limit is not worth reading.
     shortened = text[: limit * 16]
-    shown = _SPACES.sub(" ", _ESCAPES.sub("", shortened))
-    shown = "".join(char for char in shown if unicodedata.category(char) not in _HIDDEN)
+    shown = shortened
+    if not shown.isprintable():
+        shown = _SPACES.sub(" ", _ESCAPES.sub("", shown))
+        shown = "".join(char for char in shown if unicodedata.category(char) not in _HIDDEN)
     shown = _SPACES.sub(" ", shown).strip()
     if len(shown) > limit:
         return shown[: limit - len(ELLIPSIS)].rstrip() + ELLIPSIS
@@ -38,7 +40,7 @@ def safe_text(text: str, limit: int = DEFAULT_LIMIT) -> str:
 
 def text_width(text: str) -> int:
     """How many columns of a terminal the text takes (Unicode Standard Annex 11: wide and fullwidth take two)."""
-    return sum(_char_width(char) for char in text)
+    return len(text) if text.isascii() else sum(_char_width(char) for char in text)
 
 
 def _char_width(char: str) -> int:

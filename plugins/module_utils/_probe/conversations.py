@@ -9,15 +9,38 @@ from typing import Callable
 
 from .._core.vocabulary import Protocol
 from .protocols.base import Conversation
+from .protocols.dns import Dns, DnsStream
+from .protocols.http import Http, Winrm
+from .protocols.kerberos import Kerberos
+from .protocols.ldap import Ldap
 from .protocols.mute import MuteDatagram
+from .protocols.netbios_name import NetbiosName
+from .protocols.rpc import Rpc
+from .protocols.smb import NetbiosSession, Smb
 from .protocols.snmp import Snmp
 from .protocols.ssh import Ssh
+from .protocols.tls import Tls
+from .protocols.vmware_authd import VmwareAuthd
 from .records import Probe, ProbeOptions
 
-_STREAMS: dict[str, Callable[[], Conversation]] = {
+# A port of raw printing is not here: what a printer is sent there, it prints. The connection alone must do.
+STREAMS: dict[str, Callable[[], Conversation]] = {
+    "dns": DnsStream,
+    "http": Http,
+    "kerberos": Kerberos,
+    "ldap": Ldap,
+    "netbios_session": NetbiosSession,
+    "rpc": Rpc,
+    "smb": Smb,
     "ssh": Ssh,
+    "tls": Tls,
+    "vmware_authd": VmwareAuthd,
+    "winrm": Winrm,
 }
-_DATAGRAMS: dict[str, Callable[[], Conversation]] = {}
+DATAGRAMS: dict[str, Callable[[], Conversation]] = {
+    "dns": Dns,
+    "netbios_name": NetbiosName,
+}
 
 # Services that no packet from the audit host can prove, with the reason and what would.
 UNVERIFIABLE = {
@@ -37,6 +60,6 @@ def converse(probe: Probe, options: ProbeOptions) -> Conversation | None:
     if probe.protocol is Protocol.UDP:
         if probe.service == "snmp":
             return Snmp(options.snmp_community)
-        return _DATAGRAMS.get(probe.service, MuteDatagram)()
-    stream = _STREAMS.get(probe.service) if options.service_check else None
+        return DATAGRAMS.get(probe.service, MuteDatagram)()
+    stream = STREAMS.get(probe.service) if options.service_check else None
     return stream() if stream else None

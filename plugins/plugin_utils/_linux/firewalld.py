@@ -26,7 +26,7 @@ from .firewalld_config import FirewalldConfig
 from .firewalld_direct import direct_problems, direct_tables
 from .firewalld_entries import ECHO
 from .firewalld_records import Endpoint, Ports, RichRule
-from .firewalld_words import Place, entry_words, place_of_chain
+from .firewalld_words import Place, bound_in_text, entry_words, place_of_chain
 from .manager import Action, BootPart, Files, Opening
 
 AHEAD_PRIORITY = -32768
@@ -153,11 +153,14 @@ class Firewalld:
 
     def _own_words(self, step: Step, owner: str) -> Decision:
         """A rule of a zone's or policy's own chain: its target, or what it does to ICMP."""
-        if re.search(r"l4proto .*icmp| -p (?:ipv6-)?icmp", step.text):
-            lets_in = "accept" in step.text.lower()
-            text = "target default lets ICMP in" if lets_in else "icmp-block-inversion (reject)"
+        verb = _verb(step.text)
+        if not verb:
+            text = f"rule {step.text}"
+        elif re.search(r"l4proto .*icmp| -p (?:ipv6-)?icmp", step.text):
+            text = "target default lets ICMP in" if verb == "accept" else "icmp-block-inversion (reject)"
         else:
-            text = f"target {_verb(step.text)}"
+            zone = self._config.zones.get(owner.removeprefix("zone "))
+            text = "target default (reject)" if zone and zone.target == "default" else f"target {verb}"
         return Decision("firewalld", f"{owner} {text}", f"{owner}: {text}")
 
     def _base_words(self, step: Step, place: Place) -> Decision:
@@ -169,14 +172,13 @@ class Firewalld:
 
     def _zone_of_text(self, text: str) -> str:
         """The zone whose target this rule of release 2's dispatch is: by interface or source, else the default zone."""
-        named = re.search(r'iifname "?([^" ]+)"?', text)
-        source = re.search(r"ip6? saddr (@?\S+)", text)
+        interface, source = bound_in_text(text)
         for binding in bindings(self._config, self._interface_zones):
-            if named and binding.interface and binding.interface == named[1].replace("*", "+"):
+            if interface and binding.interface == interface:
                 return binding.zone
-            if source and binding.source.replace("ipset:", "@") == source[1]:
+            if source and binding.source == source:
                 return binding.zone
-        return f"of {named[1]}" if named else f"of {source[1]}" if source else self._config.default_zone
+        return f"of {interface or source}" if interface or source else self._config.default_zone
 
     def obstacle(self, outcome: Outcome) -> Decision | None:
         """See Manager. Of kind ``firewalld`` when a rich rule with the lowest priority would come first."""
@@ -289,8 +291,9 @@ def _covers(pattern: str, interface: str) -> bool:
 
 
 def _verb(text: str) -> str:
-    verbs = re.findall(r"\b(accept|drop|reject)\b", text, re.IGNORECASE)
-    return str(verbs[-1]).lower() if verbs else text
+    """The verdict that a rule ends with, whatever the backend; empty for a jump."""
+    verbs = re.findall(r"(?:^|\s)(accept|drop|reject)\b", text, re.IGNORECASE)
+    return str(verbs[-1]).lower() if verbs else ""
 
 
 def _is_end(text: str) -> bool:

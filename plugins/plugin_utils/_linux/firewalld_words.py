@@ -36,8 +36,12 @@ _ETHER = re.compile(r"\bether saddr (!= )?(\S+)")
 _XT_ETHER = re.compile(r"(! )?--mac-source (\S+)")
 _ECHO = re.compile(r"\b(icmp|icmpv6) type echo-request\b|--(icmp|icmpv6)-type (?:8|128)(?:/0)?(?=\s|$)")
 _DISPATCHERS = ("filter_INPUT_ZONES", "filter_INPUT_POLICIES", "INPUT_ZONES", "INPUT_POLICIES")
+_IIF = re.compile(r'\biifname "?([^" ]+)"?')
+_XT_IIF = re.compile(r" -i (\S+)")
 _BOUND = re.compile(r'^iifname "?([^" ]+)"? (?:goto|jump) "?filter_IN_(?!policy_)([^" ]+)"?$')
-_XT_BOUND = re.compile(r" -i (\S+) -[gj] IN_(?!policy_)(\S+)$")
+_XT_IIF = re.compile(r'\biifname "?([^" ]+)"?')
+_XT_IIF = re.compile(r" -i (\S+)")
+_BOUND = re.compile(r" -i (\S+) -[gj] IN_(?!policy_)(\S+)$")
 _L4PROTO = re.compile(r"\bmeta l4proto (tcp|udp|icmp|ipv6-icmp)\b")
 
 
@@ -57,12 +61,13 @@ def place_of_chain(step: Step, config: FirewalldConfig) -> Place | None:
         return None
     found = _CHAIN.fullmatch(step.chain)
     if found:
-        known = config.policies if found[2] else config.zones
         name, part = found[3], ""
         head, _underscore, tail = name.rpartition("_")
-        if tail in _PARTS and name not in known:
+        if tail in _PARTS and name not in config.zones and name not in config.policies:
             name, part = head, tail
-        return Place("policy" if found[2] else "zone", name, part, found[1])
+        # The iptables backend does not mark the chains of policies.
+        is_policy = found[2] is not None or (name not in config.zones and name in config.policies)
+        return Place("policy" if is_policy else "zone", name, part, found[1])
     base = _BASE.fullmatch(step.chain)
     return Place("base", base[1], base[2] or "", base[1]) if base else None
 
@@ -166,6 +171,13 @@ def entry_words(config: FirewalldConfig, place: Place, text: str) -> str:
 def _matching(entries: Iterable[Entry], part: str, essence: Essence) -> str:
     fitting = (entry.words for entry in entries if entry.section == part and essence_of_entry(entry) == essence)
     return next(fitting, "")
+
+
+def bound_in_text(text: str) -> tuple[str, str]:
+    """The interface and the source that a rule is about, as zones' files spell them; empty where it names none."""
+    interface = _IIF.search(text) or _XT_IIF.search(text)
+    name = interface[1].replace("*", "+") if interface else ""
+    return name, _text_end(text, "source")
 
 
 def runtime_interface_zones(rules: Iterable[tuple[str, str]]) -> dict[str, str]:

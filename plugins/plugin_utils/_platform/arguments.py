@@ -11,10 +11,11 @@ from typing import Any
 from ...module_utils._core.addressset import Address
 from ...module_utils._core.errors import InputError
 from ...module_utils._core.records import Requirement
-from ...module_utils._core.selection import applicable, opens_by_default, select_requirements
+from ...module_utils._core.selection import applicable, opens_by_default
 from ...module_utils._core.vocabulary import PsRemoting, SourceRole
 from .._fleet.inventory import Fleet
-from .interface import Request
+from .._fleet.needs import needed_of
+from .interface import NamedSource, Request
 from .jmes import make_select
 
 # Documented in doc_fragments/firewall.py; the two are held together by a test.
@@ -41,50 +42,57 @@ ARGUMENT_SPEC: dict[str, dict[str, Any]] = {
 def build_request(options: Mapping[str, Any], fleet: Fleet, host: str) -> Request:
     """The request of one task for one host. Raises InputError for whatever the options or the inventory get wrong."""
     systems = tuple(options["systems"]) if options["systems"] is not None else fleet.systems(host)
-    if not systems:
-        raise InputError(
-            "it is not said what kind of system this is: set audit_ports_systems (for example [linux]), "
-            "the option systems, or put the host into a group such as audit_linux"
-        )
-    selected = select_requirements(
-        systems,
-        ids=options["requirements"],
-        exclude=options["exclude"],
-        psremoting=options["psremoting"],
-        literal=options["literal"],
-        extra=options["extra"],
-        ports=options["ports"],
-        select=make_select(options["select"]) if options["select"] else None,
-    )
+    selected = needed_of(fleet, host, _selection(options))
     if not selected:
-        raise InputError("no requirement is left by systems, requirements, exclude, psremoting and select together")
+        raise InputError(_nothing_asked(systems))
     roles = fleet.roles(host)
     answers = {row.id: applicable(row, roles) for row in selected}
-    concerned = [row for row in selected if answers[row.id].applies is not False]
+    not_applicable = {name: answer.reason for name, answer in answers.items() if answer.applies is False}
+    sources: dict[SourceRole, tuple[NamedSource, ...]] = {}
+    for row in selected:
+        if row.id in not_applicable or row.source_role in sources:
+            continue
+        try:
+            sources[row.source_role] = fleet.sources(host, row.source_role, options["sources"])
+        except InputError as error:
+            if row.source_role is SourceRole.AUDIT_HOST or options["requirements"]:
+                raise
+            not_applicable[row.id] = str(error)  # a fleet without devices that send traps needs nobody to take them
     return Request(
         host=host,
         systems=systems,
         requirements=selected,
         openable=_openable(selected, options),
-        sources={role: fleet.sources(host, role, options["sources"]) for role in _roles_of(concerned)},
+        sources=sources,
         destinations=_destinations(fleet, host, options["destination"]),
         state=options["state"],
         override=options["override"],
         force=options["force"],
         manager=options["manager"],
         persistent=options["persistent"],
-        not_applicable={name: answer.reason for name, answer in answers.items() if answer.applies is False},
+        not_applicable=not_applicable,
         undetermined={name: answer.reason for name, answer in answers.items() if answer.applies is None},
+    )
+
+
+def _selection(options: Mapping[str, Any]) -> dict[str, Any]:
+    same = {name: options[name] for name in ("systems", "exclude", "psremoting", "literal", "extra", "ports")}
+    expression = options["select"]
+    return {**same, "ids": options["requirements"], "select": make_select(expression) if expression else None}
+
+
+def _nothing_asked(systems: tuple[str, ...]) -> str:
+    if systems:
+        return "no requirement is left by systems, requirements, exclude, psremoting and select together"
+    return (
+        "it is not said what kind of system this is: set audit_ports_systems (for example [linux]), "
+        "the option systems, or put the host into a group such as audit_linux"
     )
 
 
 def _openable(selected: tuple[Requirement, ...], options: Mapping[str, Any]) -> frozenset[str]:
     way = PsRemoting(options["psremoting"])
     return frozenset(row.id for row in selected if opens_by_default(row, way, options["requirements"] or ()))
-
-
-def _roles_of(requirements: list[Requirement]) -> list[SourceRole]:
-    return list(dict.fromkeys(row.source_role for row in requirements))
 
 
 def _destinations(fleet: Fleet, host: str, asked: str | None) -> tuple[Address, ...]:

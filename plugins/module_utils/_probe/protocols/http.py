@@ -1,7 +1,7 @@
 # Copyright: agentless.audit_ports contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""HTTP: a request for the root page (RFC 9110, RFC 9112), and WinRM's Identify, which needs no sign-in ([MS-WSMV] 3.1.4.1.10)."""
+"""HTTP: a request for the root page (RFC 9110, RFC 9112), and WinRM's Identify (DSP0226, 11), without a sign-in."""
 
 from __future__ import annotations
 
@@ -104,7 +104,9 @@ class Winrm(Conversation):
         if response is None:
             return None
         if response.code in _SIGN_IN and _is_windows(response):
-            return Evidence(ServiceStatus.CONFIRMED, "WinRM, which identifies itself only after a sign-in", *response.server)
+            return Evidence(
+                ServiceStatus.CONFIRMED, "WinRM, which identifies itself only after a sign-in", *response.server
+            )
         if response.code != 200:
             return self.unexpected(f"a web server that answers {response.code} to Identify")
         version = _VERSION.search(response.body)

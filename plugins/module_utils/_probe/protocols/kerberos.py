@@ -76,7 +76,9 @@ class Kerberos(Conversation):
             raise MalformedError("it is no Kerberos error")
         code = _number(fields, 6)
         return Evidence(
-            ServiceStatus.CONFIRMED, f"Kerberos KDC, answers {_CODES.get(code, f'with the code {code}')}", domain=_realm(fields)
+            ServiceStatus.CONFIRMED,
+            f"Kerberos KDC, answers {_CODES.get(code, f'with the code {code}')}",
+            domain=_realm(fields),
         )
 
 

@@ -48,7 +48,7 @@ class NetbiosName(DatagramConversation):
         if number != self._id or not flags & _IS_RESPONSE:
             raise MalformedError("it is no response to our request")
         if not answers:
-            return Evidence(ServiceStatus.CONFIRMED, f"NetBIOS name service, answers with the code {flags & 0x0F}")
+            raise MalformedError("it lists no names, as a DNS server would answer")
         at = _skip_name(data, _HEADER.size)
         kind, _class, _ttl, _length, count = struct.unpack("!HHIHB", bounded(data, at, 11, "its node status"))
         if kind != _STATUS_TYPE:
@@ -80,7 +80,7 @@ def _told(entries: list[bytes]) -> Evidence:
             domain = domain or name
         serves = serves or (suffix == _FILE_SERVER and not is_group)
         is_controller = is_controller or (suffix == _DOMAIN_CONTROLLERS and is_group)
-    what = "NetBIOS name service" + (", file server" if serves else "") + (
-        ", domain controller" if is_controller else ""
+    what = (
+        "NetBIOS name service" + (", file server" if serves else "") + (", domain controller" if is_controller else "")
     )
     return Evidence(ServiceStatus.CONFIRMED, what, host_name=host, domain=domain)

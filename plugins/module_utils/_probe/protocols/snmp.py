@@ -130,8 +130,8 @@ class Snmp(DatagramConversation):
         counter = ber.oid_text(report.enter().enter().take(ber.OBJECT_IDENTIFIER))
         if not counter.startswith(_USM_STATS):
             raise MalformedError("its report is about something else")
-        started = f"started {boots} times, last {uptime} s ago"
-        return Evidence(ServiceStatus.CONFIRMED, f"SNMPv3 agent, {started}", *_engine(engine))
+        what = f"SNMPv3 agent (boot {boots}, up for {uptime} s)"
+        return Evidence(ServiceStatus.CONFIRMED, what, *_engine(engine))
 
     def _check_id(self, number: int) -> None:
         if number != self._id:

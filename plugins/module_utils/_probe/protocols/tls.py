@@ -22,10 +22,11 @@ _CLIENT_HELLO, _SERVER_HELLO, _CERTIFICATE, _HELLO_DONE = 1, 2, 11, 14
 _VERSIONS = {0x0300: "SSL 3.0", 0x0301: "TLS 1.0", 0x0302: "TLS 1.1", 0x0303: "TLS 1.2", 0x0304: "TLS 1.3"}
 _LARGEST_RECORD = 16384 + 2048  # RFC 5246, 6.2.3
 _PROTOCOL_VERSION = 70
-_ALERTS = {40: "handshake failure", 47: "illegal parameter", _PROTOCOL_VERSION: "protocol version", 80: "internal error",
-           112: "unrecognized name", 116: "certificate required"}  # fmt: skip
-_SUITES = (0xC02B, 0xC02C, 0xC02F, 0xC030, 0xCCA8, 0xCCA9, 0xC009, 0xC00A, 0xC013, 0xC014, 0x009C, 0x009D, 0x003C, 0x002F, 0x0035,
-           0x000A, 0x00FF)  # fmt: skip
+_ALERTS = {40: "handshake failure", 47: "illegal parameter", 80: "internal error", 112: "unrecognized name"}
+_SUITES = (
+    0xC02B, 0xC02C, 0xC02F, 0xC030, 0xCCA8, 0xCCA9, 0xC009, 0xC00A, 0xC013, 0xC014,
+    0x009C, 0x009D, 0x003C, 0x002F, 0x0035, 0x000A, 0x00FF,
+)  # fmt: skip
 _GROUPS = (0x001D, 0x0017, 0x0018, 0x0019)
 _SIGNATURES = (0x0403, 0x0503, 0x0603, 0x0804, 0x0805, 0x0806, 0x0401, 0x0501, 0x0601, 0x0203, 0x0201)
 _COMMON_NAME = "2.5.4.3"
@@ -127,7 +128,9 @@ def _messages(handshake: bytes) -> list[tuple[int, bytes]]:
 
 def _refused(alert: int) -> Evidence:
     if alert == _PROTOCOL_VERSION:
-        return Evidence(ServiceStatus.CONFIRMED, "TLS, which refuses version 1.2 and so speaks 1.3 alone, or 1.1 at best")
+        return Evidence(
+            ServiceStatus.CONFIRMED, "TLS, which refuses version 1.2 and so speaks 1.3 alone, or 1.1 at best"
+        )
     return Evidence(ServiceStatus.CONFIRMED, f"TLS, which refuses our hello ({_ALERTS.get(alert, f'alert {alert}')})")
 
 

@@ -62,7 +62,7 @@ class ActionModule(ActionBase):  # type: ignore[misc]
 
 def _everyone(fleet: Fleet, names: list[str]) -> list[str]:
     """The audited hosts, and the audit hosts that were looked at."""
-    judged = [host for host in fleet.members("audit_hosts") if result_of(fleet, host, names)]
+    judged = [host for host in fleet.members("audit_hosts") if result_of(fleet, host, names)["verdicts"]]
     return [*fleet.members("audit_targets"), *judged]
 
 

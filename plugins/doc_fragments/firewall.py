@@ -14,7 +14,9 @@ options:
   requirements:
     description:
       - Ids of the requirements to judge and open, as listed by the lookup P(agentless.audit_ports.requirements#lookup).
-      - All that apply to O(systems) when left out.
+      - Defaults to the variable C(audit_ports_requirements), else to all that concern the host, those of its O(systems)
+        and those whose listener lives on what the host is for the network, such as Kerberos on a host of the inventory
+        group C(audit_domain_controllers).
     type: list
     elements: str
   systems:
@@ -76,36 +78,34 @@ options:
     description:
       - For Windows, whether the audit comes in by PowerShell remoting (V(true)), by RPC and SMB (V(false)), or by
         remoting where the host is set up for it (V(auto)).
+      - Defaults to the variable C(audit_ports_psremoting), else to V(auto).
     type: str
     choices: [auto, "true", "false"]
-    default: auto
   literal:
     description:
       - Treat every Windows host alike, as the vendor's page does, also where the listener lives on a domain controller.
+      - Defaults to the variable C(audit_ports_literal), else to V(false).
     type: bool
-    default: false
   exclude:
     description:
-      - Ids of requirements to leave out.
+      - Ids of requirements to leave out. Defaults to the variable C(audit_ports_exclude).
     type: list
     elements: str
-    default: []
   select:
     description:
       - A JMESPath expression over the list of requirements that gives those to keep. Needs the library C(jmespath)
-        on the controller.
+        on the controller. Defaults to the variable C(audit_ports_select).
     type: str
   extra:
     description:
       - Requirements of your own, each a dictionary with at least C(id), C(system), C(protocol) and C(port).
+      - Defaults to the variable C(audit_ports_extra).
     type: list
     elements: dict
-    default: []
   ports:
     description:
-      - Other ports for requirements, by id, such as C({linux.ssh: 2222}).
+      - Other ports for requirements, by id, such as C({linux.ssh: 2222}). Defaults to the variable C(audit_ports_ports).
     type: dict
-    default: {}
 """
 
     ATTRIBUTES = r"""

@@ -36,6 +36,10 @@ options:
         hosts that could not be reached or that nothing judges are not missing.
     type: dict
     default: {}
+  complete:
+    description: The verdicts are all there are. No row is added for O(systems).
+    type: bool
+    default: false
   requirements:
     description:
       - The requirements that were asked for, as P(agentless.audit_ports.requirements#lookup) returns them.

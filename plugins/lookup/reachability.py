@@ -46,7 +46,7 @@ options:
     type: list
     elements: str
   requirements:
-    description: Only these requirements, by their ids.
+    description: Only these requirements, by their ids. Defaults to each host's variable C(audit_ports_requirements).
     type: list
     elements: str
     aliases: [ids]
@@ -55,14 +55,14 @@ options:
     type: list
     elements: str
   exclude:
-    description: Requirements to leave out, by their ids.
+    description: Requirements to leave out, by their ids. Defaults to each host's variable C(audit_ports_exclude).
     type: list
     elements: str
-    default: []
   select:
     description:
       - A JMESPath expression over the list of requirements. It gives those that stay, or their ids.
       - Needs the Python library C(jmespath) on the controller.
+      - Defaults to each host's variable C(audit_ports_select).
     type: str
   psremoting:
     description:
@@ -74,8 +74,8 @@ options:
     description:
       - Treat every Windows host alike, as the vendor's page does. Otherwise Kerberos and LDAP are probed on domain
         controllers only.
+      - Defaults to each host's variable C(audit_ports_literal), else to V(false).
     type: bool
-    default: false
   extra:
     description:
       - Requirements of your own, each a dictionary with at least C(id), C(system), C(protocol) and C(port).
@@ -232,11 +232,21 @@ from ..module_utils._probe.secret import Secret
 from ..module_utils._probe.targets import Target, plan_probes
 from ..plugin_utils._fleet.inventory import Fleet
 from ..plugin_utils._fleet.needs import needed_of
-from ..plugin_utils._platform.jmes import make_select
 
 _PROGRESS_S = 10.0
 _PING_S = 60.0
-_PER_HOST = {"psremoting": "auto", "extra": [], "ports": {}}
+# The names that a selection has for this plugin's options.
+_SELECTION = {
+    "systems": "systems",
+    "levels": "levels",
+    "ids": "requirements",
+    "exclude": "exclude",
+    "psremoting": "psremoting",
+    "literal": "literal",
+    "extra": "extra",
+    "ports": "ports",
+    "select": "select",
+}
 
 display = Display()
 
@@ -277,26 +287,8 @@ class LookupModule(LookupBase):  # type: ignore[misc]
                 f"{host} is not in the inventory, so it is not known what is needed of it: give systems or requirements"
             )
         roles = fleet.roles(host)
-        return tuple(row for row in needed_of(fleet, host, self._selection(fleet, host)) if applicable(row, roles).applies)
-
-    def _selection(self, fleet: Fleet, host: str) -> dict[str, Any]:
-        """The options of the selection: the task's own, else the host's variables."""
-        expression = self.get_option("select")
-        own = {
-            name: fleet.variable(host, f"audit_ports_{name}", default)
-            if self.get_option(name) is None
-            else self.get_option(name)
-            for name, default in _PER_HOST.items()
-        }
-        return {
-            "systems": self.get_option("systems"),
-            "ids": self.get_option("requirements"),
-            "levels": self.get_option("levels"),
-            "exclude": self.get_option("exclude"),
-            "literal": self.get_option("literal"),
-            "select": make_select(expression) if expression else None,
-            **own,
-        }
+        given = {name: self.get_option(option) for name, option in _SELECTION.items()}
+        return tuple(row for row in needed_of(fleet, host, given) if applicable(row, roles).applies)
 
     def _probe_options(self) -> ProbeOptions:
         community = self.get_option("snmp_community")

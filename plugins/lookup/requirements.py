@@ -156,7 +156,7 @@ from ansible.plugins.lookup import LookupBase
 from ..module_utils._core.errors import InputError
 from ..module_utils._core.records import to_result
 from ..module_utils._core.selection import select_requirements
-from ..plugin_utils._platform.jmes import make_select
+from ..plugin_utils._fleet.jmes import make_select
 
 
 class LookupModule(LookupBase):  # type: ignore[misc]

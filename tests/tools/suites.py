@@ -32,7 +32,7 @@ class Step:
     Without that environment's Python the step can't run; without another's, a part of it can't.
     """
 
-    label: str
+    title: str
     argv: tuple[str, ...]
     environments: tuple[str, ...] = ("tools",)
     timeout_s: int = 600
@@ -74,73 +74,80 @@ def mypy_packages() -> tuple[str, ...]:
 
 def lint() -> tuple[Step, ...]:
     return (
-        Step("ruff", ("ruff", "check")),
-        Step("sources", ("python", "-m", "tests.tools.sources")),
-        Step("mypy", ("mypy", *mypy_packages())),
-        Step("yamllint", ("yamllint", "--strict", ".")),
-        Step("ansible-lint", ("ansible-lint",)),
-        Step("changelog fragments", ("antsibull-changelog", "lint")),
+        Step("lint: ruff", ("ruff", "check")),
+        Step("lint: sources", ("python", "-m", "tests.tools.sources")),
+        Step("lint: mypy", ("mypy", *mypy_packages())),
+        Step("lint: yamllint", ("yamllint", "--strict", ".")),
+        Step("lint: ansible-lint", ("ansible-lint",)),
+        Step("lint: changelog fragments", ("antsibull-changelog", "lint")),
     )
 
 
 def unit() -> tuple[Step, ...]:
+    module_utils = (*PYTEST, "tests/unit/plugins/module_utils")
+    everything = (*PYTEST, "tests/unit")
     return (
-        Step(f"Python {version_of('py38')}, module_utils", (*PYTEST, "tests/unit/plugins/module_utils"), ("py38",)),
-        Step(f"Python {version_of('tools')}, ansible-core 2.19", (*PYTEST, "tests/unit")),
-        Step(f"Python {version_of('core-2.21')}, ansible-core 2.21", (*PYTEST, "tests/unit"), ("core-2.21",)),
+        Step(f"unit: Python {version_of('py38')}, module_utils", module_utils, ("py38",)),
+        Step(f"unit: Python {version_of('tools')}, ansible-core 2.19", everything),
+        Step(f"unit: Python {version_of('core-2.21')}, ansible-core 2.21", everything, ("core-2.21",)),
     )
 
 
 def sanity() -> tuple[Step, ...]:
     return tuple(
-        Step(f"ansible-core {core}", ("python", "-m", "tests.tools.sanity", core), (CORES[core], "tools"))
+        Step(f"sanity: ansible-core {core}", ("python", "-m", "tests.tools.sanity", core), (CORES[core], "tools"))
         for core in ("2.19", "2.21")
     )
 
 
 def importer() -> tuple[Step, ...]:
-    return (Step("galaxy-importer", ("python", "-m", "tests.tools.importer"), ("importer",)),)
+    return (Step("importer", ("python", "-m", "tests.tools.importer"), ("importer",)),)
 
 
 def molecule() -> tuple[Step, ...]:
-    return (Step("target", ("molecule", "test", "--all"), timeout_s=900),)
+    return (Step("molecule", ("molecule", "test", "--all"), timeout_s=900),)
 
 
 def integration() -> tuple[Step, ...]:
     environments = ("tools", *(name for name in CORES.values() if name != "tools"))
-    return (Step("lab", (*PYTEST, "tests/integration"), environments, timeout_s=1500),)
+    return (Step("integration", (*PYTEST, "tests/integration"), environments, timeout_s=1500),)
 
 
 SUITES = {suite.__name__: suite for suite in (lint, unit, sanity, importer, molecule, integration)}
 
 
-def run_step(name: str, step: Step, report: Report, extra: Mapping[str, str] | None = None) -> None:
+def run_step(step: Step, report: Report, extra: Mapping[str, str] | None = None) -> None:
     """Run one step, its output shown as it comes, and add its row and what it could not run.
 
     `extra` adds to its environment variables.
     """
-    title = f"{name}: {step.label}"
     reasons = {environment: missing(environment) for environment in step.environments}
-    report.not_run += [f"{title}: {environment}: {reason}" for environment, reason in reasons.items() if reason]
+    report.not_run += [f"{step.title}: {environment}: {reason}" for environment, reason in reasons.items() if reason]
     if reasons[step.environments[0]]:
         return
-    print(f"\n=== {title}", flush=True)
+    print(f"\n=== {step.title}", flush=True)
     started = time.monotonic()
     returncode, left_out = execute(step, extra or {})
-    report.not_run += [f"{title}: {reason}" for reason in left_out]
+    report.not_run += [f"{step.title}: {reason}" for reason in left_out]
     status = {0: "passed", 124: f"FAILED: over {step.timeout_s} s"}.get(returncode, "FAILED")
-    report.rows.append(Row(title, time.monotonic() - started, status))
+    report.rows.append(Row(step.title, time.monotonic() - started, status))
 
 
 def execute(step: Step, extra: Mapping[str, str]) -> tuple[int, list[str]]:
     """Run a step's command; return its code (124 where it took too long) and what it says it could not run."""
     directory = ENVIRONMENTS[step.environments[0]].bin
-    path = f"{directory}{os.pathsep}{os.environ['PATH']}"
+    environ = {
+        **os.environ,
+        "ANSIBLE_COLLECTIONS_PATH": str(BUILD / "collections"),
+        "NO_COLOR": "1",
+        "PATH": f"{directory}{os.pathsep}{os.environ['PATH']}",
+        "PYTHONUNBUFFERED": "1",
+        **extra,
+    }
     command = ["timeout", "--kill-after=10", str(step.timeout_s), str(directory / step.argv[0]), *step.argv[1:]]
     left_out = []
     with subprocess.Popen(
-        command, cwd=ROOT, env={**os.environ, "PATH": path, "NO_COLOR": "1", "PYTHONUNBUFFERED": "1", **extra},
-        stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+        command, cwd=ROOT, env=environ, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
         encoding="utf-8", errors="replace",
     ) as process:
         for line in process.stdout or ():
@@ -156,24 +163,27 @@ def main(names: list[str]) -> int:
     if unknown:
         print(f"no suite {', '.join(unknown)}; there are {', '.join(SUITES)}", file=sys.stderr)
         return 2
+    steps = [step for name in names or SUITES for step in SUITES[name]()]
+    if reason := missing("tools"):
+        print(f"the environment of the tools can't be made: {reason}", file=sys.stderr)
+        return 1
     report = Report()
-    steps = [(name, step) for name in names or SUITES for step in SUITES[name]()]
     started = time.monotonic()
-    prepare(dict.fromkeys(["tools", *(needed for name_step in steps for needed in name_step[1].environments)]))
+    prepare({"tools", *(environment for step in steps for environment in step.environments)})
     report.rows.append(Row("set-up", time.monotonic() - started, "passed"))
-    for name, step in steps[:-1]:
-        run_step(name, step, report)
-    run_last_step(*steps[-1], report)
+    for step in steps[:-1]:
+        run_step(step, report)
+    run_last_step(steps[-1], report)
     return int(report.failed)
 
 
-def run_last_step(name: str, step: Step, report: Report) -> None:
+def run_last_step(step: Step, report: Report) -> None:
     """Run the last step; pytest shows the table itself, above its closing line, anything else has it printed below."""
     TABLE.write_text(report.table())
     if step.argv[: len(PYTEST)] == PYTEST:
-        run_step(name, step, report, {"AUDIT_PORTS_SUITES": str(TABLE)})
+        run_step(step, report, {"AUDIT_PORTS_SUITES": str(TABLE)})
     else:
-        run_step(name, step, report)
+        run_step(step, report)
         print(f"\n{report.table()}", flush=True)
 
 

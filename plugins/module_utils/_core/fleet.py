@@ -19,6 +19,7 @@ from .selection import Roles, select_requirements
 from .vocabulary import ListenerHome, PsRemoting, System
 
 OPTIONS = (
+    "complete",
     "listeners",
     "psremoting",
     "reasons",
@@ -47,7 +48,7 @@ def diagnose_results(verdicts: object, observations: object, options: Mapping[st
 
     ``options`` may hold ``today`` (needed, an ISO date), ``systems``, ``reasons``, ``roles`` and ``seen_sources``
     (dicts by host), ``requirements``, ``waivers`` and ``listeners`` (lists of dicts), and ``psremoting`` (a word, or a
-    dict by host). Raises InputError naming the row, the field and the choices.
+    dict by host). With ``complete`` the verdicts are all there are, and no row is added for the hosts' ``systems``. Raises InputError naming the row, the field and the choices.
     """
     Fields(options, "options").refuse_unknown(OPTIONS)
     requirements = _parse_requirements(options.get("requirements"))
@@ -73,7 +74,8 @@ def diagnose_results(verdicts: object, observations: object, options: Mapping[st
         },
         listeners=_parse_listeners(options.get("listeners") or []),
     )
-    diagnoses = diagnose([*judged, *_missing(judged, hosts, requirements)], seen, context)
+    missing = [] if options.get("complete") else _missing(judged, hosts, requirements)
+    diagnoses = diagnose([*judged, *missing], seen, context)
     return {
         "diagnoses": to_result(diagnoses),
         "hosts": to_result(judge_fleet(diagnoses, context, hosts.systems, hosts.psremoting)),

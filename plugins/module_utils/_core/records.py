@@ -161,11 +161,12 @@ def to_result(value: Any) -> Any:
 
     Raises TypeError for anything else, so that no foreign object can slip into a result.
     """
-    if type(value) in _PLAIN:
+    kind: Any = type(value)
+    if kind in _PLAIN:
         return value
     if isinstance(value, Enum):
         return value.value
-    names = _field_names(type(value))
+    names = _field_names(kind)
     if names is not None:
         return {name: to_result(getattr(value, name)) for name in names}
     if isinstance(value, Mapping):
@@ -174,7 +175,7 @@ def to_result(value: Any) -> Any:
         return value
     if isinstance(value, Sequence) and not isinstance(value, (bytes, bytearray)):
         return [to_result(item) for item in value]
-    raise TypeError(f"{type(value).__name__} cannot be part of a result")
+    raise TypeError(f"{kind.__name__} cannot be part of a result")
 
 
 @lru_cache(maxsize=None)

@@ -9,7 +9,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from .sanitize import fit_width, safe_text, text_width
-from .vocabulary import Protocol
+from .vocabulary import Protocol, RowStatus
 
 DEFAULT_WIDTH = 160
 NARROWEST = 80
@@ -18,7 +18,7 @@ _INDENT = "  "
 _NOTHING = "-"
 # Heading and the most columns that a cell may take; the last column gets what is left, and wraps like the others.
 _COLUMNS = (
-    ("REQUIREMENT", 26),
+    ("REQUIREMENT", 30),
     ("PORT", 9),
     ("STATUS", 14),
     ("VERDICT", 14),
@@ -35,7 +35,7 @@ def render_table(
 ) -> list[str]:
     """The table from result dicts of diagnoses and hosts; no line is wider than ``width`` columns (at least 80).
 
-    Text that came from targets is made safe to show. A host without readiness, and a host without rows, is shown, too.
+    What does not concern a host has no row. Text that came from targets is made safe to show. A host without readiness, and a host without rows, is shown, too.
     """
     rows: dict[str, list[tuple[str, ...]]] = {}
     states: dict[str, Mapping[str, Any]] = {}
@@ -43,7 +43,9 @@ def render_table(
         states[_text(host.get("host"))] = host
         rows.setdefault(_text(host.get("host")), [])
     for diagnosis in diagnoses:
-        rows.setdefault(_text(diagnosis.get("host")), []).append(_cells(diagnosis))
+        found = rows.setdefault(_text(diagnosis.get("host")), [])
+        if diagnosis.get("status") != RowStatus.NOT_APPLICABLE.value:
+            found.append(_cells(diagnosis))
     width = max(width, NARROWEST)
     widths = _widths([row for found in rows.values() for row in found], width - len(_INDENT))
     lines: list[str] = []
@@ -77,7 +79,7 @@ def _cells(diagnosis: Mapping[str, Any]) -> tuple[str, ...]:
         _text(verdict.get("status")),
         "; ".join(seen) or _NOTHING,
         _text(diagnosis.get("cause")),
-        _text(diagnosis.get("next_step")),
+        _NOTHING if diagnosis.get("status") == RowStatus.FINE.value else _text(diagnosis.get("next_step")),
     )
 
 

@@ -12,17 +12,48 @@ from ...module_utils._core.records import Requirement
 from ...module_utils._core.selection import applicable, select_requirements
 from ...module_utils._core.vocabulary import ListenerHome
 from .inventory import Fleet
+from .jmes import make_select
+
+# Option of select_requirements, the host's variable that gives it where the task does not, and what holds without either.
+_VARIABLES: tuple[tuple[str, str, Any], ...] = (
+    ("ids", "audit_ports_requirements", None),
+    ("exclude", "audit_ports_exclude", ()),
+    ("psremoting", "audit_ports_psremoting", "auto"),
+    ("literal", "audit_ports_literal", False),
+    ("extra", "audit_ports_extra", ()),
+    ("ports", "audit_ports_ports", {}),
+    ("select", "audit_ports_select", None),
+)
 
 
-def needed_of(fleet: Fleet, host: str, options: Mapping[str, Any]) -> tuple[Requirement, ...]:
+def selection_of(fleet: Fleet, host: str, given: Mapping[str, Any]) -> dict[str, Any]:
+    """The arguments of ``select_requirements`` for a host: the task's own where ``given`` has them, else its variables.
+
+    ``given`` may hold ``systems``, ``levels`` and the options of the table above; ``None`` is not given.
+    """
+    found = {
+        option: fleet.variable(host, variable, default) if given.get(option) is None else given[option]
+        for option, variable, default in _VARIABLES
+    }
+    expression = found["select"]
+    return {
+        **found,
+        "select": make_select(str(expression)) if expression else None,
+        "systems": given.get("systems"),
+        "levels": given.get("levels"),
+    }
+
+
+def needed_of(fleet: Fleet, host: str, given: Mapping[str, Any]) -> tuple[Requirement, ...]:
     """The requirements that concern a host, those included whose listener lives elsewhere.
 
     Where ``systems`` is not given, those of the host's own systems and, in addition, those whose listener lives on hosts
-    of its kind: Kerberos on a domain controller whatever system it is, traps on the audit host. ``options`` are the
-    arguments of ``select_requirements``. Raises InputError.
+    of its kind: Kerberos on a domain controller whatever system it is, traps on the audit host. ``given`` is as for
+    ``selection_of``. Raises InputError.
     """
-    selected = select_requirements(**options)
-    if options.get("systems") is not None:
+    selection = selection_of(fleet, host, given)
+    selected = select_requirements(**selection)
+    if selection["systems"] is not None:
         return selected
     systems, roles = fleet.systems(host), fleet.roles(host)
     return tuple(

@@ -73,12 +73,11 @@ class ChainRunner:
         """The flows that a base chain lets go on, by a rule or by its policy."""
         exits = self._chain(chain, flows, 0)
         fallen = [*exits.onward, *exits.returned]
+        place = self._place(chain, None)
         if chain.policy == "drop":
-            place = Place(chain, None, "policy")
             for flow in fallen:
                 self.end(flow, Fate.DROPPED, place, "")
             return merged(exits.accepted)
-        place = Place(chain, None, "policy")
         return merged([*exits.accepted, *(self._passed(flow, place) for flow in fallen)])
 
     def end(self, flow: Flow, fate: Fate, place: Place | None, reason: str) -> None:
@@ -189,10 +188,10 @@ class ChainRunner:
         place = self._place(chain, rule)
         return replace(flow, assumptions=flow.assumptions | {(place, guess)}, guessed=False)
 
-    def _place(self, chain: Chain, rule: Rule) -> Place:
+    def _place(self, chain: Chain, rule: Rule | None) -> Place:
         key = (id(chain), id(rule))
         if key not in self._places:
-            self._places[key] = Place(chain, rule)
+            self._places[key] = Place(chain, rule, "rule" if rule else "policy")
         return self._places[key]
 
 
@@ -205,7 +204,7 @@ def merged(flows: list[Flow]) -> list[Flow]:
     """The same flows with those that are in the same state made one again, so that guesses do not multiply.
 
     Two guesses that led to the same state for the same clients no longer matter; two parts of the clients that are in
-    the same state under the same guesses are one part again.
+    the same state under the same guesses, let through by the same rules, are one part again.
     """
     if len(flows) < 2:
         return flows
@@ -214,7 +213,7 @@ def merged(flows: list[Flow]) -> list[Flow]:
         _join(by_state, (_state_of(flow), flow.clients), flow)
     by_guess: dict[tuple[Flow, object], Flow] = {}
     for (state, _clients), flow in by_state.items():
-        key = (state, (flow.assumptions, flow.source_port, flow.destination_port))
+        key = (state, (flow.assumptions, flow.trail, flow.source_port, flow.destination_port))
         other = by_guess.get(key)
         by_guess[key] = flow if other is None else other.with_clients(other.clients | flow.clients)
     return list(by_guess.values())

@@ -5,7 +5,6 @@
 
 from __future__ import annotations
 
-import socket
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -15,11 +14,9 @@ from ...module_utils._core.ranges import Range, RangeSet
 from .flow import interface_prefix, interface_value
 from .sets import Box, SetContent
 from .xtables_lines import UnreadableError, shown
-from .xtables_values import ALL_BITS, icmp_type, number, protocol
+from .xtables_values import ALL_BITS, WIDTHS, address, icmp_type, number, protocol
 
 _VERSIONS = {"inet": 4, "inet6": 6}
-_SOCKET_FAMILIES = {4: socket.AF_INET, 6: socket.AF_INET6}
-_WIDTHS = {4: 32, 6: 128}
 _PHYSICAL = "physdev:"
 _DECIDABLE = {"ip", "net", "port", "iface", "mark", "mac"}
 
@@ -119,21 +116,16 @@ class IpSet:
     def _addresses(self, text: str, *, masked: bool) -> Range:
         low, dash, high = text.partition("-")
         base, slash, prefix = low.partition("/")
-        first = self._address(base)
-        width = _WIDTHS[self.version or 4]
+        version = self.version or 4
+        first = address(base, version)
+        width = WIDTHS[version]
         length = number(prefix, width) if slash else self._netmask if masked else width
         size = (1 << width - length) - 1
-        return first & ~size, (self._address(high) if dash else first) | size
-
-    def _address(self, text: str) -> int:
-        try:
-            return int.from_bytes(socket.inet_pton(_SOCKET_FAMILIES[self.version or 4], text), "big")
-        except (OSError, ValueError):
-            raise UnreadableError(f"{shown(text)} is no address of the set {shown(self.name)}") from None
+        return first & ~size, (address(high, version) if dash else first) | size
 
     @cached_property
     def _netmask(self) -> int:
-        width = _WIDTHS[self.version or 4]
+        width = WIDTHS[self.version or 4]
         if "bitmask" in self.options:
             raise UnreadableError(f"the set {shown(self.name)} compares addresses under a bitmask")
         return number(self.options.get("netmask", str(width)), width)

@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 
 from ...module_utils._core.addressset import AddressSet, to_address
 from ...module_utils._core.ranges import RangeSet
@@ -15,21 +16,29 @@ from .model import Fate, Outcome, Packet, Step
 MOST_STEPS = 20  # more than this are not named in one outcome
 
 
-def outcomes_of(packet: Packet, ends: Sequence[End], gaps: tuple[str, ...]) -> tuple[Outcome, ...]:
-    """The outcomes of a walk whose flows ended so; ``gaps`` leave everything undecided."""
-    version = packet.destination.version
+def outcomes_of(
+    packet: Packet, everyone: RangeSet, senders: RangeSet, ends: Sequence[End], gaps: tuple[str, ...]
+) -> tuple[Outcome, ...]:
+    """The outcomes of a walk of ``senders`` whose flows ended so; ``gaps`` leave everything undecided.
+
+    Those of ``everyone`` who are no senders are counted with the largest part.
+    """
     parts: dict[object, tuple[RangeSet, Outcome]] = {}
-    for clients, of_these in _parted(packet.source.ranges(version), ends):
+    for clients, of_these in _parted(senders, ends):
         outcome = _outcome(packet, of_these) if not gaps else _gap(packet, gaps)
         key = (outcome.fate, outcome.stage, outcome.reason, outcome.decided_by, outcome.delivered)
         known = parts.get(key)
         parts[key] = (known[0] | clients, known[1]) if known else (clients, outcome)
-    return tuple(_with_source(outcome, clients, version) for clients, outcome in parts.values())
+    largest = max(parts, key=lambda key: parts[key][0].size, default=None)
+    version = packet.destination.version
+    return tuple(
+        _with_source(outcome, clients | (everyone - senders) if key is largest else clients, version)
+        for key, (clients, outcome) in parts.items()
+    )
 
 
 def _with_source(outcome: Outcome, clients: RangeSet, version: int) -> Outcome:
-    source = AddressSet(v4=clients) if version == 4 else AddressSet(v6=clients)
-    return Outcome(**{**outcome.__dict__, "source": source})
+    return replace(outcome, source=AddressSet(v4=clients) if version == 4 else AddressSet(v6=clients))
 
 
 def _parted(everyone: RangeSet, ends: Sequence[End]) -> list[tuple[RangeSet, list[End]]]:

@@ -51,18 +51,23 @@ def walk(ruleset: Ruleset, packet: Packet, host: HostView) -> tuple[Outcome, ...
     """What becomes of a new packet and of its answer, for each part of the packet's sources.
 
     The parts partition ``packet.source``. UNDECIDED where the rules alone do not decide, naming those that do not.
+    Addresses of a network that nobody else can send from, the host's own and the broadcast ones, are no part of their
+    own but belong to the largest.
     """
-    runner = ChainRunner(ruleset)
-    journey = _Journey(ruleset, host, runner)
-    start = _arriving(packet, host)
-    if start.clients:
-        journey.arrive([start])
-    return outcomes_of(packet, runner.ends, ruleset.gaps)
-
-
-def _arriving(packet: Packet, host: HostView) -> Flow:
     version = packet.destination.version
-    clients = packet.source.ranges(version)
+    everyone = packet.source.ranges(version)
+    senders = everyone
+    if packet.iif != "lo":
+        never = addresses_of_types(host, version, frozenset({"local", "broadcast", "multicast"})) or RangeSet()
+        senders = (everyone - never) or everyone
+    runner = ChainRunner(ruleset)
+    if senders:
+        _Journey(ruleset, host, runner).arrive([_arriving(packet, senders, host)])
+    return outcomes_of(packet, everyone, senders, runner.ends, ruleset.gaps)
+
+
+def _arriving(packet: Packet, clients: RangeSet, host: HostView) -> Flow:
+    version = packet.destination.version
     protocol = {"tcp": TCP, "udp": UDP}.get(packet.protocol, ICMP if version == 4 else ICMPV6)
     has_ports = protocol in (TCP, UDP)
     flow = Flow(

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 from .xtables_lines import Quoted, UnreadableError, shown
 
@@ -28,8 +29,9 @@ _BASE = {
     "--in-interface": "-i",
     "-o": "-o",
     "--out-interface": "-o",
+    "-f": "-f",
+    "--fragment": "-f",
 }
-_FRAGMENT = {"-f", "--fragment"}
 _MATCH = {"-m", "--match"}
 _JUMP = {"-j", "--jump"}
 _GOTO = {"-g", "--goto"}
@@ -86,8 +88,7 @@ _PROTOCOL_MATCHES = {
 _PROTOCOL_MODULES = set(_PROTOCOL_MATCHES.values())
 
 
-@dataclass(frozen=True)
-class Option:
+class Option(NamedTuple):
     """One option with its values; ``negated`` where an exclamation mark stood before it."""
 
     name: str
@@ -128,81 +129,73 @@ class Arguments:
 
 def parse_arguments(words: Sequence[str]) -> Arguments:
     """Sort the words of a rule, those after ``-A CHAIN``. Raises UnreadableError naming the word that has no place."""
-    return _Sorter(words).sorted()
-
-
-class _Sorter:
-    def __init__(self, words: Sequence[str]) -> None:
-        self._words = words
-        self._position = 0
-        self._found = Arguments()
-        self._section: Section | None = None
-
-    def sorted(self) -> Arguments:
-        while self._position < len(self._words):
-            negated = self._at("!")
-            if negated:
-                self._position += 1
-            word = self._next("an option")
-            self._take(word, negated)
-        return self._found
-
-    def _at(self, text: str) -> bool:
-        word = self._words[self._position]
-        return word == text and not isinstance(word, Quoted)
-
-    def _next(self, what: str) -> str:
-        if self._position == len(self._words):
-            raise UnreadableError(f"the rule ends where {what} is due")
-        self._position += 1
-        return self._words[self._position - 1]
-
-    def _take(self, word: str, negated: bool) -> None:
-        if isinstance(word, Quoted) or not word.startswith("-"):
+    found = Arguments()
+    section: Section | None = None
+    position, end = 0, len(words)
+    while position < end:
+        word = words[position]
+        negated = word == "!" and not isinstance(word, Quoted)
+        position += negated
+        if position == end:
+            raise UnreadableError("the rule ends with an exclamation mark")
+        word = words[position]
+        last = _end_of_values(words, position)
+        values = tuple(words[position + 1 : last])
+        position = last
+        if isinstance(word, Quoted) or word[:1] != "-":
             raise UnreadableError(f"{shown(word)} stands where an option is due")
         if word in _BASE:
-            self._found.base.append(Option(_BASE[word], (self._next(f"the value of {word}"),), negated))
-        elif word in _FRAGMENT:
-            self._found.base.append(Option("-f", (), negated))
-        elif word in _OPENERS or not word.startswith("--"):
-            self._open(word, negated)
+            found.base.append(Option(_BASE[word], values, negated))
+        elif word in _OPENERS or word[:2] != "--":
+            section = _opened(found, Option(word, values, negated))
         else:
             name = _ALIASES.get(word, word)
-            self._owner(name).options.append(Option(name, self._values(name), negated))
-
-    def _open(self, word: str, negated: bool) -> None:
-        if negated or word not in _OPENERS:
-            raise UnreadableError(f"{'! ' if negated else ''}{shown(word)} is no option of a rule")
-        self._section = Section(self._next(f"the name after {word}"))
-        if word in _MATCH:
-            self._found.matches.append(self._section)
-            return
-        if self._found.target is not None:
-            raise UnreadableError("the rule has two targets")
-        self._found.target = self._section
-        self._found.goto = word in _GOTO
-
-    def _values(self, name: str) -> tuple[str, ...]:
-        values = [self._next(f"the value of {name}")] if name in _FREE_TEXT else []
-        while self._position < len(self._words):
-            word = self._words[self._position]
-            if not isinstance(word, Quoted) and (word == "!" or (word.startswith("-") and len(word) > 1)):
-                break
-            values.append(word)
-            self._position += 1
-        return tuple(values)
-
-    def _owner(self, name: str) -> Section:
-        if name not in _OF_PROTOCOL or (self._section and self._section.name in _PROTOCOL_MODULES):
-            if self._section is None:
+            owner = _protocol_section(found, name, section) if name in _OF_PROTOCOL else section
+            if owner is None:
                 raise UnreadableError(f"{shown(name)} stands before any match or target")
-            return self._section
-        protocol = next((option.values[0] for option in self._found.base if option.name == "-p"), "")
-        module = _PROTOCOL_MATCHES.get(protocol)
-        if module is None:
-            raise UnreadableError(f"{name} stands without a protocol that has ports or types")
-        section = next((item for item in self._found.matches if item.name == module), None)
-        if section is None:
-            section = Section(module)
-            self._found.matches.append(section)
+            owner.options.append(Option(name, values, negated))
+    return found
+
+
+def _end_of_values(words: Sequence[str], position: int) -> int:
+    """The position after the values of the option at ``position``."""
+    end = len(words)
+    last = position + 1
+    if words[position] in _FREE_TEXT and last < end:
+        last += 1
+    while last < end:
+        word = words[last]
+        if ((word[:1] == "-" and len(word) > 1) or word == "!") and not isinstance(word, Quoted):
+            break
+        last += 1
+    return last
+
+
+def _opened(found: Arguments, option: Option) -> Section:
+    """The section that ``-m``, ``-j`` or ``-g`` begins."""
+    if option.negated or option.name not in _OPENERS:
+        raise UnreadableError(f"{shown(str(option))} is no option of a rule")
+    section = Section(option.value)
+    if option.name in _MATCH:
+        found.matches.append(section)
         return section
+    if found.target is not None:
+        raise UnreadableError("the rule has two targets")
+    found.target = section
+    found.goto = option.name in _GOTO
+    return section
+
+
+def _protocol_section(found: Arguments, name: str, section: Section | None) -> Section:
+    """The section of an option that a protocol's match has: the one it stands in, or else the protocol's own."""
+    if section is not None and section.name in _PROTOCOL_MODULES:
+        return section
+    protocol = next((option.value for option in found.base if option.name == "-p"), "")
+    module = _PROTOCOL_MATCHES.get(protocol)
+    if module is None:
+        raise UnreadableError(f"{name} stands without a protocol that has ports or types")
+    for candidate in found.matches:
+        if candidate.name == module:
+            return candidate
+    found.matches.append(Section(module))
+    return found.matches[-1]

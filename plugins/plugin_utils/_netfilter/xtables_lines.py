@@ -134,10 +134,23 @@ def split_words(line: str) -> list[str]:
     """
     if '"' not in line:
         return line.split()
-    return list(_split_quoted(line))
+    if "\\" in line:
+        return list(_split_escaped(line))
+    pieces = line.split('"')
+    words: list[str] = []
+    for number, piece in enumerate(pieces):
+        if number % 2:
+            words.append(Quoted(piece))
+        elif (number and piece[:1].strip()) or (number < len(pieces) - 1 and piece[-1:].strip()):
+            raise UnreadableError(f"a quotation mark is out of place in {shown(line)}")
+        else:
+            words += piece.split()
+    if len(pieces) % 2 == 0:
+        raise UnreadableError(f"a quotation mark is not closed in {shown(line)}")
+    return words
 
 
-def _split_quoted(line: str) -> Iterator[str]:
+def _split_escaped(line: str) -> Iterator[str]:
     position = _end_of_space(line, 0)
     while position < len(line):
         word = _WORD.match(line, position)

@@ -66,20 +66,19 @@ def read_matches(arguments: Arguments, context: Context) -> tuple[Match, ...]:
 
     A condition that cannot be read is an Undecidable that says so.
     """
-    found = chain.from_iterable(
-        chain(
-            (_guarded(option, context, _base) for option in arguments.base),
-            (_guarded(section, context, _section) for section in arguments.matches),
-        )
-    )
-    return tuple(sorted(found, key=lambda match: isinstance(match, Undecidable)))
-
-
-def _guarded(item: object, context: Context, reader: Callable[..., Iterator[Match]]) -> tuple[Match, ...]:
-    try:
-        return tuple(reader(item, context))
-    except UnreadableError as error:
-        return (Undecidable(f"{shown(str(item))}, which cannot be read: {error}"),)
+    decided: list[Match] = []
+    undecidable: list[Match] = []
+    items: list[tuple[Option | Section, Callable[..., Iterator[Match]]]] = [
+        *((option, _base) for option in arguments.base),
+        *((section, _section) for section in arguments.matches),
+    ]
+    for item, reader in items:
+        try:
+            for match in reader(item, context):
+                (undecidable if isinstance(match, Undecidable) else decided).append(match)
+        except UnreadableError as error:
+            undecidable.append(Undecidable(f"{shown(str(item))}, which cannot be read: {error}"))
+    return (*decided, *undecidable)
 
 
 def _base(option: Option, context: Context) -> Iterator[Match]:

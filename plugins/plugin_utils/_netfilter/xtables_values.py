@@ -5,15 +5,16 @@
 
 from __future__ import annotations
 
+import socket
 from collections.abc import Mapping
 from functools import lru_cache
-from ipaddress import IPv4Address, IPv6Address, ip_address
 
 from ...module_utils._core.ranges import Range, RangeSet
 from .xtables_lines import UnreadableError, shown
 
 ALL_BITS = 0xFFFFFFFF
-_WIDTH = {4: 32, 6: 128}
+WIDTHS = {4: 32, 6: 128}
+_SOCKET_FAMILIES = {4: socket.AF_INET, 6: socket.AF_INET6}
 
 # Names of protocols: those of libxtables, of Debian's /etc/protocols, and older spellings that people write.
 _PROTOCOL_NAMES = """
@@ -127,37 +128,35 @@ def icmp_type(text: str, version: int) -> tuple[int, int | None]:
 def network(text: str, version: int) -> tuple[int, int]:
     """The number and the mask of ``192.0.2.0/24``, ``192.0.2.1``, ``10.0.0.0/255.0.255.0``. Raises UnreadableError."""
     base, slash, mask = text.partition("/")
-    every = (1 << _WIDTH[version]) - 1
+    every = (1 << WIDTHS[version]) - 1
     bits = every
     if slash and mask.isascii() and mask.isdigit():
-        bits = every ^ (every >> number(mask, _WIDTH[version]))
+        bits = every ^ (every >> number(mask, WIDTHS[version]))
     elif slash:
-        bits = int(address(mask, version))
-    return int(address(base, version)) & bits, bits
+        bits = address(mask, version)
+    return address(base, version) & bits, bits
 
 
+@lru_cache(maxsize=4096)
 def ranges_of_network(value: int, mask: int, version: int) -> RangeSet | None:
     """The addresses under a mask as ranges; None where the mask has holes."""
-    size = mask ^ ((1 << _WIDTH[version]) - 1)
+    size = mask ^ ((1 << WIDTHS[version]) - 1)
     return RangeSet([(value, value | size)]) if size & (size + 1) == 0 else None
 
 
-def address(text: str, version: int) -> IPv4Address | IPv6Address:
-    """One address of the family (4 or 6). Raises UnreadableError."""
+def address(text: str, version: int) -> int:
+    """One address of the family (4 or 6) as a number. Raises UnreadableError."""
     try:
-        found = ip_address(text)
-    except ValueError:
-        raise UnreadableError(f"{shown(text)!r} is no address") from None
-    if found.version != version:
-        raise UnreadableError(f"{shown(text)!r} is no IPv{version} address")
-    return found
+        return int.from_bytes(socket.inet_pton(_SOCKET_FAMILIES[version], text), "big")
+    except (OSError, ValueError):
+        raise UnreadableError(f"{shown(text)!r} is no IPv{version} address") from None
 
 
 def address_range(text: str, version: int) -> RangeSet:
     """``192.0.2.1-192.0.2.9`` or one address. Raises UnreadableError."""
     low, dash, high = text.partition("-")
-    first = int(address(low, version))
-    last = int(address(high, version)) if dash else first
+    first = address(low, version)
+    last = address(high, version) if dash else first
     if first > last:
         raise UnreadableError(f"{shown(text)!r} is a range with its ends swapped")
     return RangeSet([(first, last)])

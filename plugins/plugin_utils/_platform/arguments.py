@@ -10,13 +10,13 @@ from typing import Any
 
 from ...module_utils._core.addressset import Address
 from ...module_utils._core.errors import InputError
+from ...module_utils._core.fields import parse_choice
 from ...module_utils._core.records import Requirement
 from ...module_utils._core.selection import applicable, opens_by_default
 from ...module_utils._core.vocabulary import PsRemoting, SourceRole
 from .._fleet.inventory import Fleet
-from .._fleet.needs import needed_of
+from .._fleet.needs import needed_of, selection_of
 from .interface import NamedSource, Request
-from .jmes import make_select
 
 # Documented in doc_fragments/firewall.py; the two are held together by a test.
 ARGUMENT_SPEC: dict[str, dict[str, Any]] = {
@@ -30,19 +30,20 @@ ARGUMENT_SPEC: dict[str, dict[str, Any]] = {
     "enforce": {"type": "bool", "default": False},
     "manager": {"type": "str", "choices": ["auto", "firewalld", "ufw"], "default": "auto"},
     "persistent": {"type": "bool", "default": True},
-    "psremoting": {"type": "str", "choices": ["auto", "true", "false"], "default": "auto"},
-    "literal": {"type": "bool", "default": False},
-    "exclude": {"type": "list", "elements": "str", "default": []},
+    "psremoting": {"type": "str", "choices": ["auto", "true", "false"]},
+    "literal": {"type": "bool"},
+    "exclude": {"type": "list", "elements": "str"},
     "select": {"type": "str"},
-    "extra": {"type": "list", "elements": "dict", "default": []},
-    "ports": {"type": "dict", "default": {}},
+    "extra": {"type": "list", "elements": "dict"},
+    "ports": {"type": "dict"},
 }
 
 
 def build_request(options: Mapping[str, Any], fleet: Fleet, host: str) -> Request:
     """The request of one task for one host. Raises InputError for whatever the options or the inventory get wrong."""
     systems = tuple(options["systems"]) if options["systems"] is not None else fleet.systems(host)
-    selected = needed_of(fleet, host, _selection(options))
+    given = {**options, "ids": options["requirements"]}
+    selected = needed_of(fleet, host, given)
     if not selected:
         raise InputError(_nothing_asked(systems))
     roles = fleet.roles(host)
@@ -62,7 +63,7 @@ def build_request(options: Mapping[str, Any], fleet: Fleet, host: str) -> Reques
         host=host,
         systems=systems,
         requirements=selected,
-        openable=_openable(selected, options),
+        openable=_openable(selected, selection_of(fleet, host, given)),
         sources=sources,
         destinations=_destinations(fleet, host, options["destination"]),
         state=options["state"],
@@ -75,12 +76,6 @@ def build_request(options: Mapping[str, Any], fleet: Fleet, host: str) -> Reques
     )
 
 
-def _selection(options: Mapping[str, Any]) -> dict[str, Any]:
-    same = {name: options[name] for name in ("systems", "exclude", "psremoting", "literal", "extra", "ports")}
-    expression = options["select"]
-    return {**same, "ids": options["requirements"], "select": make_select(expression) if expression else None}
-
-
 def _nothing_asked(systems: tuple[str, ...]) -> str:
     if systems:
         return "no requirement is left by systems, requirements, exclude, psremoting and select together"
@@ -90,9 +85,9 @@ def _nothing_asked(systems: tuple[str, ...]) -> str:
     )
 
 
-def _openable(selected: tuple[Requirement, ...], options: Mapping[str, Any]) -> frozenset[str]:
-    way = PsRemoting(options["psremoting"])
-    return frozenset(row.id for row in selected if opens_by_default(row, way, options["requirements"] or ()))
+def _openable(selected: tuple[Requirement, ...], selection: Mapping[str, Any]) -> frozenset[str]:
+    way = parse_choice(PsRemoting, selection["psremoting"], "psremoting")
+    return frozenset(row.id for row in selected if opens_by_default(row, way, selection["ids"] or ()))
 
 
 def _destinations(fleet: Fleet, host: str, asked: str | None) -> tuple[Address, ...]:

@@ -8,9 +8,13 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from ...module_utils._core.diagnosis import make_verdict
+from ...module_utils._core.errors import InputError
 from ...module_utils._core.fleet import diagnose_results
+from ...module_utils._core.records import to_result
 from ...module_utils._core.sanitize import safe_text
 from .._fleet.inventory import Fleet
+from .._fleet.needs import needed_of
 
 _JUDGED = ("linux",)  # the platforms that have a plugin
 _NOT_JUDGED = "the host was not judged in this run"
@@ -30,46 +34,37 @@ def report(
     (``today`` is needed). Raises InputError for options and variables that are wrong.
     """
     results = {host: result_of(fleet, host, names) for host in hosts}
-    verdicts = [verdict for found in results.values() for verdict in found.get("verdicts") or ()]
-    return diagnose_results(
-        verdicts,
-        list(observations),
-        {
-            **options,
-            "systems": {host: _systems(fleet, host, found) for host, found in results.items() if _is_target(fleet, host, found)},
-            "roles": {host: _roles(fleet, host) for host in hosts},
-            "reasons": {host: _reason(fleet, host, results[host]) for host in hosts},
-        },
-    )
+    verdicts = [verdict for host, found in results.items() for verdict in found["verdicts"] or _unjudged(fleet, host, found)]
+    systems = {host: _systems(fleet, host, found) for host, found in results.items()}
+    return diagnose_results(verdicts, list(observations), {**options, "systems": systems, "complete": True})
+
+
+def _systems(fleet: Fleet, host: str, result: Mapping[str, Any]) -> list[str]:
+    """A host's systems; of an audit host that has none of its own, those that it was judged for."""
+    try:
+        return list(fleet.systems(host) or result.get("systems") or ())
+    except InputError:
+        return []
 
 
 def result_of(fleet: Fleet, host: str, names: Sequence[str]) -> Mapping[str, Any]:
     """What the plugins left with a host: all its verdicts, and the last message, of the variables of these names."""
-    found: dict[str, Any] = {}
+    found: dict[str, Any] = {"verdicts": []}
     for name in names:
         value = fleet.variable(host, name)
         if isinstance(value, Mapping) and not value.get("skipped"):
-            found = {**found, **value, "verdicts": [*found.get("verdicts", ()), *(value.get("verdicts") or ())]}
+            found = {**found, **value, "verdicts": [*found["verdicts"], *(value.get("verdicts") or ())]}
     return found
 
 
-def _is_target(fleet: Fleet, host: str, result: Mapping[str, Any]) -> bool:
-    """Whether every requirement of the host's systems is wanted of it; of an audit host only what was judged is."""
-    return bool(fleet.systems(host)) or not result.get("verdicts")
-
-
-def _systems(fleet: Fleet, host: str, result: Mapping[str, Any]) -> list[str]:
-    return list(fleet.systems(host) or result.get("systems") or ())
-
-
-def _roles(fleet: Fleet, host: str) -> list[str]:
-    roles = fleet.roles(host)
-    held = (
-        ("domain_controller", roles.is_domain_controller),
-        ("dns_server", roles.is_dns_server),
-        ("audit_host", roles.is_audit_host),
-    )
-    return [name for name, holds in held if holds]
+def _unjudged(fleet: Fleet, host: str, result: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """A verdict for each requirement of a host that nothing judged: unknown, or not applicable by what the host is."""
+    try:
+        reason, roles = _reason(fleet, host, result), fleet.roles(host)
+        rows = needed_of(fleet, host, {})
+    except InputError:  # the host's own task told what is wrong with its variables; here it is a host without rows
+        return []
+    return [to_result(make_verdict(row, host, roles=roles, reason=reason)) for row in rows]
 
 
 def _reason(fleet: Fleet, host: str, result: Mapping[str, Any]) -> str:

@@ -11,7 +11,7 @@ import yaml
 from ansible import constants
 from ansible.errors import AnsibleLookupError
 from ansible_collections.agentless.audit_ports.plugins.lookup import requirements as plugin
-from ansible_collections.agentless.audit_ports.plugins.plugin_utils._platform import jmes
+from ansible_collections.agentless.audit_ports.plugins.plugin_utils._fleet import jmes
 
 NAME = "agentless.audit_ports.requirements"
 

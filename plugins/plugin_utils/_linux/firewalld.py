@@ -72,6 +72,10 @@ class Firewalld:
         self._interface_zones = dict(interface_zones or {})
 
     @cached_property
+    def _gap(self) -> str:
+        return "; ".join((*self._config.gaps, *direct_problems(self._config)))
+
+    @cached_property
     def _program(self) -> Program:
         return Program(self._config, self._interface_zones)
 
@@ -81,9 +85,8 @@ class Firewalld:
 
     def boot(self, packet: Packet) -> tuple[BootPart, ...]:
         """See Manager."""
-        gap = "; ".join((*self._config.gaps, *direct_problems(self._config)))
-        if gap:
-            decision = Decision("firewalld", "configuration", gap)
+        if self._gap:
+            decision = Decision("firewalld", "configuration", self._gap)
             return (BootPart(packet.source, VerdictStatus.UNKNOWN, decision),)
         parts: list[BootPart] = []
         for outcome in walk(self._ruleset, packet, self._host):

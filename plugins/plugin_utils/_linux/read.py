@@ -84,7 +84,7 @@ audit_ports_hashes() {{
     [ $# -eq 0 ] || sha256sum -- "$@"
 }}
 audit_ports_builtin() {{
-    grep -c 'nf_tables\.ko' "/lib/modules/$(uname -r)/modules.builtin"
+    grep -c -F nf_tables.ko "/lib/modules/$(uname -r)/modules.builtin"
 }}
 audit_ports_sockets() {{
     if command -v ss >/dev/null 2>&1; then ss -H -l -t -u -n -p; else audit_ports_files {_SOCKETS}; fi

@@ -19,7 +19,7 @@ from .._netfilter.model import Fate, HostView, Outcome, Packet, Ruleset, Step
 from .._netfilter.readers import read_ruleset
 from .._netfilter.simulator import walk
 from .manager import Action, BootPart, Files, Opening
-from .ufw_compose import composed, composed_problems
+from .ufw_compose import Composed, compose
 from .ufw_config import USER_RULES, Tuple, UfwConfig, parse_ufw_files
 from .ufw_words import position_words
 
@@ -44,17 +44,21 @@ class Ufw:
         self._host = host
 
     @cached_property
+    def _composed(self) -> Composed:
+        return compose(self._config)
+
+    @cached_property
     def _ruleset(self) -> Ruleset:
-        return read_ruleset(nft=None, xtables=composed(self._config), ipset=None)
+        return read_ruleset(nft=None, xtables=self._composed.texts, ipset=None)
 
     def boot(self, packet: Packet) -> tuple[BootPart, ...]:
         """See Manager."""
         if not self._config.enabled:
             decision = Decision("ufw", "ENABLED", "ufw is not enabled (ENABLED=no) and loads nothing")
             return (BootPart(packet.source, VerdictStatus.OPEN, decision),)
-        problems = composed_problems(self._config)
-        if problems:
-            return (BootPart(packet.source, VerdictStatus.UNKNOWN, Decision("ufw", "files", "; ".join(problems))),)
+        if self._composed.problems:
+            decision = Decision("ufw", "files", "; ".join(self._composed.problems))
+            return (BootPart(packet.source, VerdictStatus.UNKNOWN, decision),)
         return tuple(
             BootPart(outcome.source, _STATUS.get(outcome.fate, VerdictStatus.BLOCKED), self._boot_decision(outcome))
             for outcome in walk(self._ruleset, packet, self._host)

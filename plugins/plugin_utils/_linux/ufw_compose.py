@@ -10,6 +10,7 @@ policies last (ufw-framework(8)).
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
 
 from .ufw_config import UfwConfig
 from .ufw_restore import Tables
@@ -19,35 +20,30 @@ _USER = (*_SIDES, "limit", "limit-accept", *(f"logging-{side}" for side in _SIDE
 _STAGES = ("before-logging", "before", "after", "after-logging", "reject", "track")
 
 
-def composed(config: UfwConfig) -> tuple[str, ...]:
+@dataclass(frozen=True)
+class Composed:
+    """What ufw loads: one text per family, and sentences about what could not be followed and can concern any packet."""
+
+    texts: tuple[str, ...]
+    problems: tuple[str, ...]
+
+
+def compose(config: UfwConfig) -> Composed:
     """The tables of both families after ufw-init has run; nothing where ufw is not enabled."""
     if not config.enabled:
-        return ()
-    texts = [_family(config, 4)]
-    texts.append(_family(config, 6) if config.ipv6 else _closed_ipv6())
-    return tuple(texts)
+        return Composed((), ())
+    v4 = _loaded(config, 4)
+    v6 = _loaded(config, 6) if config.ipv6 else _closed_ipv6()
+    texts = (v4.text("iptables"), v6.text("ip6tables"))
+    return Composed(texts, (*config.gaps, *v4.problems, *v6.problems))
 
 
-def composed_problems(config: UfwConfig) -> tuple[str, ...]:
-    """Sentences about files whose lines could not be followed; each can concern any packet."""
-    if not config.enabled:
-        return ()
-    problems = list(config.gaps)
-    for version in (4, 6) if config.ipv6 else (4,):
-        problems += _loaded(config, version).problems
-    return tuple(problems)
-
-
-def _closed_ipv6() -> str:
+def _closed_ipv6() -> Tables:
     """With IPV6=no, ufw-init lets nothing of IPv6 through but the loopback interface."""
     closed = (":INPUT DROP", ":FORWARD DROP", ":OUTPUT DROP", "-A INPUT -i lo -j ACCEPT", "-A OUTPUT -o lo -j ACCEPT")
     tables = Tables()
     tables.restore(_filter(closed), "ufw-init")
-    return tables.text("ip6tables")
-
-
-def _family(config: UfwConfig, version: int) -> str:
-    return _loaded(config, version).text("iptables" if version == 4 else "ip6tables")
+    return tables
 
 
 def _loaded(config: UfwConfig, version: int) -> Tables:

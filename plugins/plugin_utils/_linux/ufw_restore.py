@@ -20,6 +20,7 @@ BUILT_IN: Mapping[str, tuple[str, ...]] = {
     "filter": ("INPUT", "FORWARD", "OUTPUT"),
     "security": ("INPUT", "FORWARD", "OUTPUT"),
 }
+_QUOTING = re.compile(r"[\"'\\]")
 _CHAIN = re.compile(r":(\S+)\s+(ACCEPT|DROP|-)(?:\s+\[\d+:\d+\])?")
 
 
@@ -57,8 +58,9 @@ class Tables:
             else:
                 chains[chain] = []
             return True
+        line = line.partition("] ")[2] if line.startswith("[") else line
         try:
-            words = shlex.split(line.partition("] ")[2] if line.startswith("[") else line)
+            words = shlex.split(line) if _QUOTING.search(line) else line.split()
         except ValueError:
             return False
         if len(words) < 2 or words[1] not in chains:

@@ -92,6 +92,8 @@ class ChainRunner:
             going = exits.onward
             if not going:
                 break
+            if len(going) == 1 and _is_passed_by(rule, going[0]):
+                continue
             exits.onward = []
             for flow in going:
                 self._rule(chain, rule, flow, exits, depth)
@@ -193,6 +195,17 @@ class ChainRunner:
         if key not in self._places:
             self._places[key] = Place(chain, rule, "rule" if rule else "policy")
         return self._places[key]
+
+
+def _is_passed_by(rule: Rule, flow: Flow) -> bool:
+    """Whether a rule surely does not concern a flow, by its first match: the quick way through long chains."""
+    items = rule.effective
+    if not items:
+        return True
+    if not is_match(items[0]):
+        return False
+    answer = items[0].evaluate(flow)
+    return len(answer) == 1 and answer[0][1] is Truth.FALSE and not answer[0][0].guessed
 
 
 def is_match(item: Match | Statement) -> TypeGuard[Match]:

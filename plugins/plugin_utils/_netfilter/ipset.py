@@ -5,10 +5,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
-from functools import cached_property
-from itertools import pairwise, product
+from functools import cached_property, lru_cache
+from itertools import pairwise
 
 from ...module_utils._core.ranges import Range, RangeSet
 from .flow import interface_prefix, interface_value
@@ -76,52 +76,42 @@ class IpSet:
         return SetContent(self._width(), _layered(boxes, self._width(nets[0]), excluded=excluded))
 
     def _boxes(self, *, physical: bool) -> Iterator[tuple[Box, bool]]:
+        readers = [(place, self._reader(name)) for place, name in enumerate(self.dimensions) if name != "mac"]
         for line in self.lines:
             element, _space, rest = line.partition(" ")
-            if (_PHYSICAL in element) == physical:
-                words = rest.partition('comment "')[0].split() if rest else ()
-                for box in self._read(element, wildcard="wildcard" in words):
-                    yield box, "nomatch" in words
+            if (_PHYSICAL in element) is not physical:
+                continue
+            parts = element.split(",")
+            if len(parts) != len(self.dimensions) and self.dimensions[len(parts) :] != ("mac",):
+                raise UnreadableError(f"{shown(element)} is no element of the set {shown(self.name)}")
+            flags = _flags(rest)
+            box: Box = ()
+            for place, read in readers:
+                box += read(parts[place], flags)
+            yield box, "nomatch" in flags
 
-    def _read(self, element: str, *, wildcard: bool) -> Iterator[Box]:
-        if len(self.dimensions) == 1 and self.dimensions[0] in ("ip", "net"):
-            yield (self._addresses(element, masked=True),)
-            return
-        parts = element.split(",")
-        if len(parts) > len(self.dimensions) or (len(parts) < len(self.dimensions) and self.dimensions[-1] != "mac"):
-            raise UnreadableError(
-                f"{shown(element)} is no element of a set of type {self.kind}:{','.join(self.dimensions)}"
-            )
-        choices = [
-            self._choices(name, part, wildcard=wildcard)
-            for name, part in zip(self.dimensions, parts, strict=False)
-            if name != "mac"
-        ]
-        for chosen in product(*choices):
-            yield tuple(item for piece in chosen for item in piece)
-
-    def _choices(self, name: str, text: str, *, wildcard: bool) -> list[Box]:
+    def _reader(self, name: str) -> Callable[[str, Collection[str]], Box]:
+        """What reads one dimension of an element, given the flags of the element."""
         if name in ("ip", "net"):
-            return [(self._addresses(text, masked=name == "ip"),)]
+            return self._address_reader(self._netmask if name == "ip" else WIDTHS[self.version or 4])
         if name == "port":
-            return [_port(text, bitmap=self.kind == "bitmap")]
-        if name == "mark":
-            mark = number(text, ALL_BITS)
-            return [((mark, mark),)]
-        interface = text.removeprefix(_PHYSICAL)
-        if wildcard:
-            return [(item,) for item in interface_prefix(interface)]
-        return [((interface_value(interface), interface_value(interface)),)]
+            of_port = _port_number if self.kind == "bitmap" else _port
+            return lambda text, _flags: of_port(text)
+        return _mark if name == "mark" else _interface
 
-    def _addresses(self, text: str, *, masked: bool) -> Range:
-        low, dash, high = text.partition("-")
-        base, slash, prefix = low.partition("/")
+    def _address_reader(self, usual_length: int) -> Callable[[str, Collection[str]], Box]:
         version = self.version or 4
-        first = address(base, version)
         width = WIDTHS[version]
-        length = number(prefix, width) if slash else self._netmask if masked else width
-        size = (1 << width - length) - 1
-        return first & ~size, (address(high, version) if dash else first) | size
+
+        def read(text: str, _flags: Collection[str]) -> Box:
+            low, dash, high = text.partition("-")
+            base, slash, prefix = low.partition("/")
+            first = address(base, version)
+            length = number(prefix, width) if slash else usual_length
+            size = (1 << width - length) - 1
+            return ((first & ~size, (address(high, version) if dash else first) | size),)
+
+        return read
 
     @cached_property
     def _netmask(self) -> int:
@@ -141,8 +131,9 @@ def parse_ipsets(text: str | None) -> Mapping[str, IpSet]:
     for line in (text or "").splitlines():
         command, _space, rest = line.partition(" ")
         name, _space, rest = rest.partition(" ")
-        if command == "add" and name in sets and rest:
-            sets[name].lines.append(rest)
+        if command == "add":
+            if name in sets:
+                sets[name].lines.append(rest)
         elif command == "create":
             found = _created(name, rest.split())
             if found:
@@ -162,7 +153,15 @@ def _created(name: str, words: list[str]) -> IpSet | None:
     return IpSet(name, kind, names, _VERSIONS.get(options.get("family", "inet")) if addressed else None, options)
 
 
-def _port(text: str, *, bitmap: bool) -> Box:
+def _flags(rest: str) -> Collection[str]:
+    """The words after an element, without its comment, where they are more than a time or a count."""
+    if "nomatch" in rest or "wildcard" in rest:
+        return rest.partition('comment "')[0].split()
+    return ()
+
+
+@lru_cache(maxsize=4096)
+def _port(text: str) -> Box:
     kind, colon, rest = text.partition(":")
     if not colon:
         kind, rest = "tcp", text
@@ -170,11 +169,25 @@ def _port(text: str, *, bitmap: bool) -> Box:
     if numbered in (1, 58):
         found, code = icmp_type(rest, 4 if numbered == 1 else 6)
         value = found << 8 | (code or 0)
-        ports = (value, value)
-    else:
-        low, dash, high = rest.partition("-")
-        ports = (number(low, 0xFFFF), number(high if dash else low, 0xFFFF))
-    return (ports,) if bitmap else ((numbered, numbered), ports)
+        return (numbered, numbered), (value, value)
+    return (numbered, numbered), *_port_number(rest)
+
+
+def _port_number(text: str) -> Box:
+    low, dash, high = text.partition("-")
+    return ((number(low, 0xFFFF), number(high if dash else low, 0xFFFF)),)
+
+
+def _mark(text: str, _flags: Collection[str]) -> Box:
+    mark = number(text, ALL_BITS)
+    return ((mark, mark),)
+
+
+def _interface(text: str, flags: Collection[str]) -> Box:
+    name = text.removeprefix(_PHYSICAL)
+    if "wildcard" in flags:
+        return interface_prefix(name).ranges
+    return ((interface_value(name), interface_value(name)),)
 
 
 def _layered(boxes: Iterable[tuple[Box, bool]], position: int, *, excluded: bool) -> Iterator[Box]:

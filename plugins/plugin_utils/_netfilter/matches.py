@@ -14,7 +14,7 @@ from ...module_utils._core.ranges import RangeSet
 from .addresstypes import addresses_of_types
 from .expressions import Expression, FieldValue, holds_clients, listed, narrow
 from .flow import ABSENT, Field, Flow, Value
-from .sets import SetContent
+from .sets import SetContent, apart, common_part
 
 
 class Truth(Enum):
@@ -66,19 +66,50 @@ class ValueIn:
             elif value == ABSENT:
                 answer.append((part, Truth.FALSE))
             else:
-                answer.extend(self._split(part, value, inside, outside))
+                answer.extend(_split(part, self.expression, value, common_part(value, self.values), inside, outside))
         return tuple(answer)
 
-    def _split(self, flow: Flow, value: RangeSet, inside: Truth, outside: Truth) -> Answer:
-        common = value & self.values
-        if not common:
-            return ((flow, outside),)
-        if common == value:
-            return ((flow, inside),)
-        first, second = narrow(self.expression, flow, common), narrow(self.expression, flow, value - common)
-        if first is None or second is None:
-            return ((flow, Truth.MAYBE),)
-        return ((first, inside), (second, outside))
+
+@dataclass(frozen=True)
+class ValueBetween:
+    """An expression's value is from ``low`` to ``high``, or with ``negated`` is not: ValueIn for a single range."""
+
+    expression: Expression
+    low: int
+    high: int
+    negated: bool = False
+
+    def evaluate(self, flow: Flow) -> Answer:
+        """See Match."""
+        inside, outside = (Truth.FALSE, Truth.TRUE) if self.negated else (Truth.TRUE, Truth.FALSE)
+        answer: list[tuple[Flow, Truth]] = []
+        for part, value in self.expression.evaluate(flow):
+            if isinstance(value, int):
+                answer.append((part, inside if self.low <= value <= self.high else outside))
+            elif value is None:
+                answer.append((part, Truth.MAYBE))
+            elif value == ABSENT:
+                answer.append((part, Truth.FALSE))
+            elif apart(value, self.low, self.high):
+                answer.append((part, outside))
+            else:
+                common = common_part(value, RangeSet([(self.low, self.high)]))
+                answer.extend(_split(part, self.expression, value, common, inside, outside))
+        return tuple(answer)
+
+
+def _split(
+    flow: Flow, expression: Expression, value: RangeSet, common: RangeSet, inside: Truth, outside: Truth
+) -> Answer:
+    """The parts of a flow whose value is one of several: in ``common``, and in the rest."""
+    if not common:
+        return ((flow, outside),)
+    if common == value:
+        return ((flow, inside),)
+    first, second = narrow(expression, flow, common), narrow(expression, flow, value - common)
+    if first is None or second is None:
+        return ((flow, Truth.MAYBE),)
+    return ((first, inside), (second, outside))
 
 
 def field_in(field: Field, values: RangeSet, *, negated: bool = False) -> ValueIn:
@@ -86,9 +117,9 @@ def field_in(field: Field, values: RangeSet, *, negated: bool = False) -> ValueI
     return ValueIn(FieldValue(field), values, negated)
 
 
-def field_is(field: Field, value: int, *, negated: bool = False) -> ValueIn:
+def field_is(field: Field, value: int, *, negated: bool = False) -> ValueBetween:
     """A field of the packet is this number (see ValueIn)."""
-    return ValueIn(FieldValue(field), RangeSet([(value, value)]), negated)
+    return ValueBetween(FieldValue(field), value, value, negated)
 
 
 @dataclass(frozen=True)
@@ -169,10 +200,12 @@ class InSet:
 
     def _split(self, flow: Flow, values: Sequence[Value], shared: int) -> Answer:
         sure, possible = self.content.along(values, shared)
+        within = common_part(flow.clients, sure)
+        perhaps = within if possible is sure else common_part(flow.clients, possible)
         parts = (
-            (flow.clients & sure, Truth.TRUE),
-            ((flow.clients & possible) - sure, Truth.MAYBE),
-            (flow.clients - possible, Truth.FALSE),
+            (within, Truth.TRUE),
+            (perhaps - within, Truth.MAYBE),
+            (flow.clients - perhaps, Truth.FALSE),
         )
         return tuple((flow.with_clients(clients), self._truth(truth)) for clients, truth in parts if clients)
 

@@ -11,10 +11,10 @@ from typing import Any
 
 from ...module_utils._core.ranges import RangeSet
 from .expressions import Unknown
-from .matches import AnyBit, InSet, MaskedIs, Match, Undecidable, ValueIn
+from .matches import AnyBit, InSet, MaskedIs, Match, Undecidable, ValueBetween, ValueIn
 from .nft_expressions import UNKNOWN, Typed, read_expression
 from .nft_sets import NamedSet, set_content, value_map
-from .nft_values import BITMASK_TYPES, NotUnderstoodError, number, numbers
+from .nft_values import BITMASK_TYPES, NotUnderstoodError, bounds, number, numbers
 from .routing import WayTo
 from .sets import SetContent
 
@@ -99,10 +99,11 @@ def _read_comparison(left: Typed, operator: str, right: Any, negated: bool) -> M
             ">": (value + 1, _HIGHEST),
             ">=": (value, _HIGHEST),
         }[operator]
-        return ValueIn(left.expression, RangeSet([(low, high)]))
+        return ValueBetween(left.expression, low, high)
     if operator not in ("==", "!=", "in"):
         raise NotUnderstoodError(f"the operator {operator!r}")
-    return ValueIn(left.expression, numbers(left.kind, right), negated)
+    low, high = bounds(left.kind, right)
+    return ValueBetween(left.expression, low, high, negated)
 
 
 def _read_way(left: Typed, right: Any, negated: bool) -> Match:

@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 import socket
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -49,17 +49,20 @@ def set_content(kinds: tuple[str, ...], elements: Iterable[Any]) -> SetContent:
     return SetContent(len(kinds), (box(kinds, item) for item in elements))
 
 
-def _single(kind: str, elements: Iterable[Any]) -> Iterator[Range]:
+def _single(kind: str, elements: Iterable[Any]) -> list[Range]:
+    """The ranges of a set of one dimension. The many plain addresses of a big set take the short way."""
+    found: list[Range] = []
+    family = {"ipv4_addr": socket.AF_INET, "ipv6_addr": socket.AF_INET6}.get(kind)
     for item in elements:
-        # The many addresses of a big set take the short way.
-        if kind == "ipv4_addr" and type(item) is str and item != "*":
-            try:
-                value = int.from_bytes(socket.inet_pton(socket.AF_INET, item), "big")
-            except OSError as error:
-                raise NotUnderstoodError(f"{item!r} as an address") from error
-            yield value, value
-        else:
-            yield box((kind,), item)[0]
+        if family is None or type(item) is not str or item == "*":
+            found.append(box((kind,), item)[0])
+            continue
+        try:
+            value = int.from_bytes(socket.inet_pton(family, item), "big")
+        except OSError as error:
+            raise NotUnderstoodError(f"{item!r} as an address") from error
+        found.append((value, value))
+    return found
 
 
 def box(kinds: tuple[str, ...], item: Any) -> Box:

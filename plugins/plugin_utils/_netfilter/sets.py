@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from collections.abc import Iterable, Iterator, Sequence
 
 from ...module_utils._core.ranges import Range, RangeSet
@@ -105,3 +106,26 @@ def relation(box: Box, values: Sequence[Value], *, skip: int | None) -> bool | N
                 return None
             whole = whole and common == value
     return whole
+
+
+def apart(values: RangeSet, low: int, high: int) -> bool:
+    """Whether no number of a set lies between two others; logarithmic."""
+    index = bisect_left(values.ranges, (high + 1, 0))
+    return index == 0 or values.ranges[index - 1][1] < low
+
+
+def common_part(values: RangeSet, others: RangeSet) -> RangeSet:
+    """The numbers in both sets; quick where one has many more ranges than the other and few of them matter."""
+    if not values or not others:
+        return RangeSet()
+    return _within(values, others) & _within(others, values)
+
+
+def _within(values: RangeSet, limits: RangeSet) -> RangeSet:
+    """The ranges of a set that may touch another set, by its lowest and highest number."""
+    low, high = limits.ranges[0][0], limits.ranges[-1][1]
+    first = bisect_left(values.ranges, (low, low))
+    if first and values.ranges[first - 1][1] >= low:
+        first -= 1
+    last = bisect_left(values.ranges, (high + 1, 0))
+    return values if last - first == len(values.ranges) else RangeSet(values.ranges[first:last])

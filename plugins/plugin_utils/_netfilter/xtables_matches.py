@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 from itertools import chain
 
 from ...module_utils._core.ranges import RangeSet
@@ -46,7 +47,8 @@ from .xtables_values import (
     ranges_of_network,
 )
 
-_FALSE = Always(Truth.FALSE)
+_TRUE, _FALSE = Always(), Always(Truth.FALSE)
+_OptionReader = Callable[[Option, int], Match]
 _ANY_ICMP_TYPE = 255
 _TCP_FLAGS = {"FIN": FIN, "SYN": SYN, "RST": RST, "PSH": PSH, "ACK": ACK, "URG": URG}
 _ALL_TCP_FLAGS = FIN | SYN | RST | PSH | ACK | URG
@@ -68,47 +70,43 @@ def read_matches(arguments: Arguments, context: Context) -> tuple[Match, ...]:
     """
     decided: list[Match] = []
     undecidable: list[Match] = []
-    items: list[tuple[Option | Section, Callable[..., Iterator[Match]]]] = [
-        *((option, _base) for option in arguments.base),
-        *((section, _section) for section in arguments.matches),
-    ]
-    for item, reader in items:
+    items: list[Option | Section] = [*arguments.base, *arguments.matches]
+    for item in items:
         try:
-            for match in reader(item, context):
-                (undecidable if isinstance(match, Undecidable) else decided).append(match)
+            found = (_base(item, context.version),) if isinstance(item, Option) else _section(item, context)
+            for match in found:
+                if match is not _TRUE:
+                    (undecidable if isinstance(match, Undecidable) else decided).append(match)
         except UnreadableError as error:
             undecidable.append(Undecidable(f"{shown(str(item))}, which cannot be read: {error}"))
     return (*decided, *undecidable)
 
 
-def _base(option: Option, context: Context) -> Iterator[Match]:
+@lru_cache(maxsize=4096)
+def _base(option: Option, version: int) -> Match:
     if option.name == "-f":
         # Conntrack puts fragments together before any rule sees them, and what is asked about is none.
-        yield Always(Truth.TRUE if option.negated else Truth.FALSE)
-    elif option.name == "-p":
+        return _TRUE if option.negated else _FALSE
+    if option.name == "-p":
         wanted = protocol(option.value)
         if wanted:
-            yield field_is(Field.PROTOCOL, wanted, negated=option.negated)
-        elif option.negated:
-            yield _FALSE
-    elif option.name in ("-s", "-d"):
-        yield _address(option, context)
-    else:
-        yield _interface(option)
+            return field_is(Field.PROTOCOL, wanted, negated=option.negated)
+        return _FALSE if option.negated else _TRUE
+    return _address(option, version) if option.name in ("-s", "-d") else _interface(option)
 
 
-def _address(option: Option, context: Context) -> Match:
+def _address(option: Option, version: int) -> Match:
     field = Field.SOURCE if option.name == "-s" else Field.DESTINATION
-    networks = [network(item, context.version) for item in option.value.split(",")]
+    networks = [network(item, version) for item in option.value.split(",")]
     if len(networks) == 1:
         value, mask = networks[0]
-        ranges = ranges_of_network(value, mask, context.version)
+        ranges = ranges_of_network(value, mask, version)
         if ranges is None:
             return MaskedIs(FieldValue(field), mask, value, option.negated)
         return field_in(field, ranges, negated=option.negated)
     if option.negated:
         raise UnreadableError("several addresses cannot be negated together")
-    pieces = [ranges_of_network(value, mask, context.version) for value, mask in networks]
+    pieces = [ranges_of_network(value, mask, version) for value, mask in networks]
     return field_in(field, RangeSet(chain.from_iterable(piece.ranges for piece in pieces if piece)))
 
 
@@ -121,11 +119,21 @@ def _interface(option: Option) -> Match:
 
 
 def _section(section: Section, context: Context) -> Iterator[Match]:
-    reader = _MATCHES.get(section.name)
-    if reader is None:
-        yield _FALSE if section.name in _OF_OTHER_PACKETS else Undecidable(str(section))
+    if section.name == "comment":
         return
-    yield from reader(section, context)
+    if section.name in _OF_EACH_OPTION:
+        for option in section.options:
+            yield _of_option(section.name, option, context.version)
+    elif section.name in _OF_WHOLE_SECTION:
+        yield from _OF_WHOLE_SECTION[section.name](section, context)
+    else:
+        yield _FALSE if section.name in _OF_OTHER_PACKETS else Undecidable(str(section))
+
+
+@lru_cache(maxsize=4096)
+def _of_option(name: str, option: Option, version: int) -> Match:
+    reader = _OF_EACH_OPTION[name].get(option.name)
+    return reader(option, version) if reader else Undecidable(f"{name} {option}")
 
 
 # Matches on protocols and extension headers that neither a TCP SYN, a UDP packet, an echo request nor an answer has.
@@ -134,35 +142,24 @@ _OF_OTHER_PACKETS = {
 }
 
 
-def _each(readers: Mapping[str, Callable[[Option, Context], Match]]) -> Callable[[Section, Context], Iterator[Match]]:
-    """A reader of a match whose options are independent of each other; one that is not listed is undecidable."""
-
-    def read(section: Section, context: Context) -> Iterator[Match]:
-        for option in section.options:
-            reader = readers.get(option.name)
-            yield reader(option, context) if reader else Undecidable(f"{section.name} {option}")
-
-    return read
+def _ports(field: Field) -> _OptionReader:
+    return lambda option, _version: field_in(field, ports(option.value), negated=option.negated)
 
 
-def _ports(field: Field) -> Callable[[Option, Context], Match]:
-    return lambda option, _context: field_in(field, ports(option.value), negated=option.negated)
-
-
-def _either_port(option: Option, _context: Context) -> Match:
+def _either_port(option: Option, _version: int) -> Match:
     wanted = ports(option.value)
     found = AnyOf((field_in(Field.SOURCE_PORT, wanted), field_in(Field.DESTINATION_PORT, wanted)))
     return Not(found) if option.negated else found
 
 
-def _tcp_flags(option: Option, _context: Context) -> Match:
+def _tcp_flags(option: Option, _version: int) -> Match:
     if len(option.values) != 2:
         raise UnreadableError("--tcp-flags takes two lists of flags")
     mask, wanted = (_flags(text) for text in option.values)
     return MaskedIs(FieldValue(Field.TCP_FLAGS), mask, wanted, option.negated)
 
 
-def _syn(option: Option, _context: Context) -> Match:
+def _syn(option: Option, _version: int) -> Match:
     return MaskedIs(FieldValue(Field.TCP_FLAGS), FIN | SYN | RST | ACK, SYN, option.negated)
 
 
@@ -175,39 +172,39 @@ def _flags(text: str) -> int:
         raise UnreadableError(f"{shown(text)} is no list of TCP flags") from None
 
 
-def _icmp(option: Option, context: Context) -> Match:
+def _icmp(option: Option, version: int) -> Match:
     if option.value == "any":
-        return Not(Always()) if option.negated else Always()
-    kind, code = icmp_type(option.value, context.version)
-    if kind == _ANY_ICMP_TYPE and context.version == 4:
-        return _FALSE if option.negated else Always()
+        return _FALSE if option.negated else _TRUE
+    kind, code = icmp_type(option.value, version)
+    if kind == _ANY_ICMP_TYPE and version == 4:
+        return _FALSE if option.negated else _TRUE
     wanted = [field_is(Field.ICMP_TYPE, kind)]
     if code is not None:
         wanted.append(field_is(Field.ICMP_CODE, code))
     return Not(AllOf(tuple(wanted))) if option.negated else AllOf(tuple(wanted))
 
 
-def _address_range(field: Field) -> Callable[[Option, Context], Match]:
-    return lambda option, context: field_in(field, address_range(option.value, context.version), negated=option.negated)
+def _address_range(field: Field) -> _OptionReader:
+    return lambda option, version: field_in(field, address_range(option.value, version), negated=option.negated)
 
 
-def _mark(field: Field) -> Callable[[Option, Context], Match]:
-    def read(option: Option, _context: Context) -> Match:
+def _mark(field: Field) -> _OptionReader:
+    def read(option: Option, _version: int) -> Match:
         value, mask = masked(option.value)
         return MaskedIs(FieldValue(field), mask, value, option.negated)
 
     return read
 
 
-def _group(field: Field) -> Callable[[Option, Context], Match]:
-    def read(option: Option, _context: Context) -> Match:
+def _group(field: Field) -> _OptionReader:
+    def read(option: Option, _version: int) -> Match:
         value, mask = masked("0" if option.value == "default" else option.value)
         return MaskedIs(FieldValue(field), mask, value, option.negated)
 
     return read
 
 
-def _packet_type(option: Option, _context: Context) -> Match:
+def _packet_type(option: Option, _version: int) -> Match:
     if option.value not in _PACKET_TYPES:
         raise UnreadableError(f"{shown(option.value)} is no type of packet")
     return field_is(Field.PACKET_TYPE, _PACKET_TYPES[option.value], negated=option.negated)
@@ -232,17 +229,17 @@ def _statistic(section: Section, _context: Context) -> Iterator[Match]:
     if share is not None:
         chance = float(share.value) if share.value.replace(".", "", 1).isdigit() else None
         if chance in (0.0, 1.0):
-            yield Always(Truth.TRUE if (chance == 1.0) != share.negated else Truth.FALSE)
+            yield _TRUE if (chance == 1.0) != share.negated else _FALSE
             return
     elif every is not None and number(every.value, 0xFFFFFFFF) == 1:
-        yield Always(Truth.FALSE if every.negated else Truth.TRUE)
+        yield _FALSE if every.negated else _TRUE
         return
     yield Undecidable(str(section))
 
 
 def _helper(section: Section, _context: Context) -> Iterator[Match]:
     # Only connections that a helper expected have one (linux: net/netfilter/xt_helper.c).
-    yield Always(Truth.TRUE if _without(section) else Truth.FALSE)
+    yield _TRUE if _without(section) else _FALSE
 
 
 def _ipv6_header(section: Section, _context: Context) -> Iterator[Match]:
@@ -251,35 +248,39 @@ def _ipv6_header(section: Section, _context: Context) -> Iterator[Match]:
         yield Undecidable(str(section))
     else:
         # Without extension headers, a packet has the header "protocol" alone (linux: ip6t_ipv6header.c).
-        yield Always(Truth.TRUE if (wanted.value in ("prot", "proto")) != wanted.negated else Truth.FALSE)
+        yield _TRUE if (wanted.value in ("prot", "proto")) != wanted.negated else _FALSE
 
 
 _PORT_OPTIONS = {"--sport": _ports(Field.SOURCE_PORT), "--dport": _ports(Field.DESTINATION_PORT)}
-_MATCHES: dict[str, Callable[[Section, Context], Iterator[Match]]] = {
+# Matches whose options are independent of each other; an option that is not listed is undecidable.
+_OF_EACH_OPTION: dict[str, dict[str, _OptionReader]] = {
+    "connmark": {"--mark": _mark(Field.CT_MARK)},
+    "devgroup": {"--src-group": _group(Field.IN_GROUP), "--dst-group": _group(Field.OUT_GROUP)},
+    "icmp": {"--icmp-type": _icmp},
+    "icmp6": {"--icmpv6-type": _icmp},
+    "iprange": {"--src-range": _address_range(Field.SOURCE), "--dst-range": _address_range(Field.DESTINATION)},
+    "mark": {"--mark": _mark(Field.MARK)},
+    "multiport": {
+        "--sports": _ports(Field.SOURCE_PORT),
+        "--dports": _ports(Field.DESTINATION_PORT),
+        "--ports": _either_port,
+    },
+    "pkttype": {"--pkt-type": _packet_type},
+    "tcp": {**_PORT_OPTIONS, "--tcp-flags": _tcp_flags, "--syn": _syn},
+    "udp": _PORT_OPTIONS,
+}
+_OF_WHOLE_SECTION: dict[str, Callable[[Section, Context], Iterator[Match]]] = {
     "addrtype": lambda section, context: address_types(section, context.version),
-    "comment": lambda _section, _context: iter(()),
-    "connmark": _each({"--mark": _mark(Field.CT_MARK)}),
     "conntrack": lambda section, context: iter((conntrack(section, context.version),)),
-    "devgroup": _each({"--src-group": _group(Field.IN_GROUP), "--dst-group": _group(Field.OUT_GROUP)}),
     "helper": _helper,
-    "icmp": _each({"--icmp-type": _icmp}),
-    "icmp6": _each({"--icmpv6-type": _icmp}),
-    "iprange": _each({"--src-range": _address_range(Field.SOURCE), "--dst-range": _address_range(Field.DESTINATION)}),
     "ipv6header": _ipv6_header,
-    "mark": _each({"--mark": _mark(Field.MARK)}),
-    "multiport": _each(
-        {"--sports": _ports(Field.SOURCE_PORT), "--dports": _ports(Field.DESTINATION_PORT), "--ports": _either_port}
-    ),
     "owner": lambda section, _context: iter(
         (SocketOwner(str(section), _without(section, frozenset({"--suppl-groups"}))),)
     ),
     "physdev": lambda section, _context: iter((BridgePort(str(section), _without(section)),)),
-    "pkttype": _each({"--pkt-type": _packet_type}),
     "recent": _recent,
     "rpfilter": lambda section, _context: iter((reverse_path(section),)),
     "set": lambda section, context: set_match(section, context.version, context.sets),
     "state": lambda section, _context: iter((state(section),)),
     "statistic": _statistic,
-    "tcp": _each({**_PORT_OPTIONS, "--tcp-flags": _tcp_flags, "--syn": _syn}),
-    "udp": _each(_PORT_OPTIONS),
 }

@@ -142,13 +142,17 @@ def test_first_exchange_cut_off_is_not_confirmed(name: str) -> None:
             assert evidence.status is (ServiceStatus.UNEXPECTED if length else ServiceStatus.SILENT)
 
 
+# Behind these bytes come records, or counters, that say nothing we tell.
+LOOKED_AT = {"dns": 27, "netbios_name": 57 + 18 * 8}
+
+
 @pytest.mark.parametrize("name", DATAGRAMS)
 def test_datagram_cut_off_is_not_confirmed(name: str) -> None:
-    """No beginning of the answer is taken for the whole, except behind what is looked at."""
+    """No beginning of the answer says anything else, and none is taken for the whole before all we look at is there."""
     make, data, expected = DATAGRAMS[name]
     for length in range(len(data)):
         answer = make().receive(data[:length])
-        assert answer is None or (answer == expected and name.startswith("dns")), length
+        assert answer is None or (answer == expected and name in LOOKED_AT and length >= LOOKED_AT[name]), length
 
 
 @pytest.mark.parametrize("name", DATAGRAMS)
@@ -164,9 +168,6 @@ def test_answer_to_another_request_does_not_fit(name: str) -> None:
     }
     assert conversations[name].receive(data) is None
     assert conversations[name].ended().status is ServiceStatus.UNEXPECTED
-
-
-ALIKE = {("smb", "netbios_session"), ("netbios_session", "smb")}
 
 
 @pytest.mark.parametrize("speaks", STREAMS)

@@ -1,6 +1,6 @@
 # Copyright: agentless.audit_ports contributors
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""No bytes of a peer make a dialogue raise, take it past its bounds, or put anything into the evidence that is not text."""
+"""No bytes of a peer make a dialogue raise, take it past its bounds, or bring anything but text into the evidence."""
 
 from __future__ import annotations
 
@@ -104,4 +104,4 @@ def test_echoed_request_never_shows_the_community(attempt: int) -> None:
     evidence = conversation.ended()
     assert evidence.status is ServiceStatus.UNEXPECTED
     assert COMMUNITY not in evidence.text
-    assert COMMUNITY not in repr(conversation.__dict__)
+    assert COMMUNITY not in repr(conversation)

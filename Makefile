@@ -48,7 +48,7 @@ lab-down: ## remove the lab
 
 changelog: ## move the fragments into CHANGELOG.rst, for the version in galaxy.yml
 	@$(RUN) environments tools
-	@$(BIN)/antsibull-changelog release --update-existing
+	@PATH="$(CURDIR)/$(BIN):$$PATH" antsibull-changelog release --update-existing --reload-plugins
 
 clean: ## remove build/ (the lab's images stay: tests/lab/lab down --images)
 	@if [ -d build/lab ]; then tests/lab/lab down; fi

@@ -6,8 +6,8 @@
     build/venv/bin/python -m tests.tools.judge linux --nft FILE --address FILE --source 192.0.2.10 \\
         --destination 192.0.2.5 --port tcp/22
 
-What is not given is not known: without --address the interface of arrival is any, without --route the way of the answer.
-Prints a list of verdicts as JSON, one for each --port.
+What is not given is not known: without --address the interface of arrival is any, without --route the way of the
+answer. Prints a list of verdicts as JSON, one for each --port.
 """
 
 from __future__ import annotations

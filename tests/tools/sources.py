@@ -21,11 +21,11 @@ HEADERS = ("SPDX-License-Identifier: GPL-3.0-or-later", "Copyright: agentless.au
 HEADER_LINES = 12
 # Names by suffix, or by the whole name for files without one.
 SOURCES = {
-    ".Containerfile", ".cfg", ".css", ".j2", ".js", ".md", ".ps1", ".py", ".sh", ".toml", ".txt", ".yaml", ".yml",
+    ".Containerfile", ".cfg", ".css", ".j2", ".js", ".ps1", ".py", ".sh", ".toml", ".txt", ".yaml", ".yml",
     ".ansible-lint", ".gitattributes", ".gitignore", ".yamllint", "Makefile", "demo", "lab", "run",
 }  # fmt: skip
-# Texts of others, files that antsibull-changelog writes, and what tests feed to parsers as it was captured.
-NOT_OURS = re.compile(r"^(LICENSE|CHANGELOG\.rst|changelogs/(changelog|\.plugin-cache)\.yaml|tests/.*/fixtures/.*)$")
+# Texts of others, what antsibull-changelog writes, and what tests feed to parsers as it was captured.
+NOT_OURS = re.compile(r"^(LICENSE|CHANGELOG\.rst|changelogs/changelog\.yaml|tests/.*/fixtures/.*)$")
 # /root/.ssh is the same on every machine: root's own place in a host of the lab.
 MACHINE_PATH = re.compile(r"(?<![\w.}/])/(?:root/(?!\.ssh\b)|work/|home/\w+/)")
 PLUGIN_FILE_LINES = 400

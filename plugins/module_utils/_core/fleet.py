@@ -48,7 +48,8 @@ def diagnose_results(verdicts: object, observations: object, options: Mapping[st
 
     ``options`` may hold ``today`` (needed, an ISO date), ``systems``, ``reasons``, ``roles`` and ``seen_sources``
     (dicts by host), ``requirements``, ``waivers`` and ``listeners`` (lists of dicts), and ``psremoting`` (a word, or a
-    dict by host). With ``complete`` the verdicts are all there are, and no row is added for the hosts' ``systems``. Raises InputError naming the row, the field and the choices.
+    dict by host). With ``complete`` the verdicts are all there are, and no row is added for the hosts' ``systems``.
+    Raises InputError naming the row, the field and the choices.
     """
     Fields(options, "options").refuse_unknown(OPTIONS)
     requirements = _parse_requirements(options.get("requirements"))

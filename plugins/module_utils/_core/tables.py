@@ -35,7 +35,8 @@ def render_table(
 ) -> list[str]:
     """The table from result dicts of diagnoses and hosts; no line is wider than ``width`` columns (at least 80).
 
-    What does not concern a host has no row. Text that came from targets is made safe to show. A host without readiness, and a host without rows, is shown, too.
+    What does not concern a host has no row. Text that came from targets is made safe to show. A host without
+    readiness, and a host without rows, is shown, too.
     """
     rows: dict[str, list[tuple[str, ...]]] = {}
     states: dict[str, Mapping[str, Any]] = {}

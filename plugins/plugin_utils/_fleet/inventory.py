@@ -3,8 +3,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """What the inventory says of a fleet: each host's systems, platform, address, roles and sources.
 
-Reads plain mappings (``hostvars`` and ``groups`` as Ansible hands them to plugins), which hold every host of the inventory
-whatever ``--limit`` says, so that sources never depend on it.
+Reads plain mappings (``hostvars`` and ``groups`` as Ansible hands them to plugins), which hold every host of the
+inventory whatever ``--limit`` says, so that sources never depend on it.
 """
 
 from __future__ import annotations
@@ -34,7 +34,9 @@ def resolve_name(name: str) -> Sequence[str]:
 
 @dataclass(frozen=True)
 class Fleet:
-    """The inventory, as far as an audit is concerned. All methods raise InputError that names the host and the variable."""
+    """The inventory, as far as an audit is concerned. All methods raise InputError that names the host and the
+    variable.
+    """
 
     hostvars: Mapping[str, Mapping[str, Any]]
     groups: Mapping[str, Sequence[str]]
@@ -49,7 +51,9 @@ class Fleet:
         return tuple(self.groups.get(group) or ())
 
     def systems(self, host: str) -> tuple[str, ...]:
-        """The systems whose requirements the host must meet: ``audit_ports_systems``, else its ``audit_<system>`` groups."""
+        """The systems whose requirements the host must meet: ``audit_ports_systems``, else its ``audit_<system>``
+        groups.
+        """
         known = [system.value for system in System]
         named = self.variable(host, "audit_ports_systems")
         if named is None:
@@ -80,7 +84,9 @@ class Fleet:
         return host
 
     def addresses(self, text: str, what: str) -> tuple[Address, ...]:
-        """The address that ``text`` is, or all that it resolves to here. ``what`` says in the error what it was meant to be."""
+        """The address that ``text`` is, or all that it resolves to here. ``what`` says in the error what it was meant
+        to be.
+        """
         try:
             return (parse_address(text),)
         except InputError:
@@ -95,10 +101,14 @@ class Fleet:
         return tuple(dict.fromkeys(parse_address(item) for item in found))
 
     def roles(self, host: str) -> Roles:
-        """What the host is for the network, by its groups; a Windows host outside of them may still be a domain controller."""
+        """What the host is for the network, by its groups; a Windows host outside of them may still be a domain
+        controller.
+        """
         controller = host in self.members("audit_domain_controllers")
         return Roles(
-            is_domain_controller=True if controller else (None if System.WINDOWS.value in self.systems(host) else False),
+            is_domain_controller=True
+            if controller
+            else (None if System.WINDOWS.value in self.systems(host) else False),
             is_dns_server=host in self.members("audit_dns_servers"),
             is_audit_host=host in self.members("audit_hosts"),
         )
@@ -111,9 +121,11 @@ class Fleet:
         return here or everyone
 
     def sources(self, host: str, role: SourceRole, asked: Sequence[str] | None) -> tuple[NamedSource, ...]:
-        """Where the audit of ``host`` comes from, in the documented order: task, host or site, audit hosts' own variables.
+        """Where the audit of ``host`` comes from, in the documented order: task, host or site, audit hosts' own
+        variables.
 
-        ``asked`` is the task's list (``None``: not given). An empty list, or nothing to be found anywhere, is an InputError.
+        ``asked`` is the task's list (``None``: not given). An empty list, or nothing to be found anywhere, is an
+        InputError.
         """
         if role is SourceRole.DEVICE:
             return self._device_sources(host)
@@ -145,7 +157,8 @@ class Fleet:
         devices = [name for name in self.hostvars if System.SNMP.value in self.systems(name) and name != host]
         if not devices:
             raise InputError(
-                f"{host}: nobody sends traps to it: no host has the system snmp; set audit_ports_trap_sources to the devices' addresses"
+                f"{host}: nobody sends traps to it: no host has the system snmp; "
+                "set audit_ports_trap_sources to the devices' addresses"
             )
         return tuple(self._named(self.address_text(name), f"device {name}: address") for name in devices)
 

@@ -14,7 +14,8 @@ from ...module_utils._core.vocabulary import ListenerHome
 from .inventory import Fleet
 from .jmes import make_select
 
-# Option of select_requirements, the host's variable that gives it where the task does not, and what holds without either.
+# Option of select_requirements, the host's variable that gives it where the task does not, and what holds without
+# either.
 _VARIABLES: tuple[tuple[str, str, Any], ...] = (
     ("ids", "audit_ports_requirements", None),
     ("exclude", "audit_ports_exclude", ()),
@@ -47,7 +48,8 @@ def selection_of(fleet: Fleet, host: str, given: Mapping[str, Any]) -> dict[str,
 def needed_of(fleet: Fleet, host: str, given: Mapping[str, Any]) -> tuple[Requirement, ...]:
     """The requirements that concern a host, those included whose listener lives elsewhere.
 
-    Where ``systems`` is not given, those of the host's own systems and, in addition, those whose listener lives on hosts
+    Where ``systems`` is not given, those of the host's own systems and, in addition, those whose listener lives on
+    hosts
     of its kind: Kerberos on a domain controller whatever system it is, traps on the audit host. ``given`` is as for
     ``selection_of``. Raises InputError.
     """

@@ -1,7 +1,9 @@
 # Copyright: agentless.audit_ports contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Verdicts of a Linux host: judgements of all sources and destinations, and the listener, as one record a requirement."""
+"""Verdicts of a Linux host: judgements of all sources and destinations, and the listener, as one record a
+requirement.
+"""
 
 from __future__ import annotations
 
@@ -49,10 +51,10 @@ def _evaluate_one(snapshot: Snapshot, request: Request, requirement: Requirement
     )
 
 
-def judged_paths(
-    snapshot: Snapshot, request: Request, requirement: Requirement
-) -> Iterator[tuple[Judgement, Path]]:
-    """Each judgement of a requirement with the path that tells of it, over all sources and destinations of one family each."""
+def judged_paths(snapshot: Snapshot, request: Request, requirement: Requirement) -> Iterator[tuple[Judgement, Path]]:
+    """Each judgement of a requirement with the path that tells of it, over all sources and destinations of one family
+    each.
+    """
     for source in request.sources[requirement.source_role]:
         for destination in request.destinations:
             addresses = source.addresses.family(destination.version)
@@ -98,7 +100,8 @@ def _summary(paths: Sequence[Path]) -> str:
     if len(reasons) == 1:
         return paths[0].reason
     told = [
-        f"{status.value} for {', '.join(dict.fromkeys(sources))}: {reason}" for (status, reason), sources in reasons.items()
+        f"{status.value} for {', '.join(dict.fromkeys(sources))}: {reason}"
+        for (status, reason), sources in reasons.items()
     ]
     return "; ".join(told[:_PARTS_SHOWN])
 

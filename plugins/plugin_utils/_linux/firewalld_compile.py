@@ -151,9 +151,9 @@ class Program:
                 ("filter_INPUT_ZONES", f"filter_IN_{binding.zone}"),
                 ("nat_PREROUTING", f"nat_PRE_{binding.zone}"),
             ):
-                self._guarded(chain, binding, {"goto": {"target": target}}, words)
+                self._guarded(chain, binding, [{"goto": {"target": target}}], words)
 
-    def _guarded(self, chain: str, binding: Binding, verb: Expression, words: Words) -> None:
+    def _guarded(self, chain: str, binding: Binding, what: Sequence[Expression], words: Words) -> None:
         try:
             guard = [interface(binding.interface)] if binding.interface else []
             if binding.source:
@@ -161,7 +161,7 @@ class Program:
         except UntranslatableError as error:
             self._unknown(chain, [], Words(words.id, words.text, f"{words.text}: {error}"))
             return
-        self._add(chain, [*guard, verb], words)
+        self._add(chain, [*guard, *what], words)
 
     def _zone(self, zone: Zone) -> None:
         chain, nat, generation = f"filter_IN_{zone.name}", f"nat_PRE_{zone.name}", self._config.generation
@@ -215,13 +215,19 @@ class Program:
         words, jump = Words(owner, owner), {"jump": {"target": name}}
         if "ANY" in policy.ingress:
             self._add(chain, [jump], words)
-        elif self._config.generation == 2 and zone is not None:
-            if zone.name in policy.ingress:
+            return
+        member = zone is not None and zone.name in policy.ingress
+        if self._config.generation == 2:
+            if member:
                 self._add(chain, [jump], words)
-        else:
-            for binding in self.bindings:
-                if binding.zone in policy.ingress and (binding.source or binding.interface):
-                    self._guarded(chain, binding, jump, words)
+            return
+        # Before release 2, what came in by the default zone's "all that is left" is not told apart.
+        unsure = self._config.generation is None
+        for binding in self.bindings:
+            if binding.zone in policy.ingress and (binding.source or binding.interface):
+                self._guarded(chain, binding, [UNKNOWN, jump] if unsure and not member else [jump], words)
+        if unsure and member:
+            self._add(chain, [UNKNOWN, jump], words)
 
     def _entries(self, chain: str, owner: str, entries: Sequence[Entry]) -> None:
         for entry in entries:

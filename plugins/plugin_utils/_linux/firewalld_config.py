@@ -48,7 +48,9 @@ class FirewalldConfig:
             gaps.append(f"{DIRECT} cannot be read: {error}")
         if self.default_zone not in self.zones:
             gaps.append(f"the default zone {self.default_zone} has no file that could be read")
-        self.generation = _generation(version, self.settings)
+        # Zones have priorities since release 2.
+        prioritised = any(zone.ingress_priority for zone in self.zones.values())
+        self.generation = 2 if prioritised else _generation(version, self.settings)
         self.gaps: tuple[str, ...] = tuple(gaps)
 
     @property

@@ -30,18 +30,13 @@ _PORTS = re.compile(r"\b(tcp|udp) (dport|sport) (\d+(?:-\d+)?)\b")
 _XT_PROTOCOL = re.compile(r"-p (\S+)")
 _XT_PORTS = re.compile(r"--(dport|sport) (\d+(?::\d+)?)")
 _ADDRESS = re.compile(r"\bip6? (saddr|daddr) (!= )?(@?[\w.:/-]+)")
-_XT_ADDRESS = re.compile(r"(! )?-([sd]) (\S+)")
+_XT_ADDRESS = re.compile(r"(?:^|\s)(! )?-([sd]) (\S+)")
 _XT_SET = re.compile(r"(! )?--match-set (\S+) (src|dst)")
 _ETHER = re.compile(r"\bether saddr (!= )?(\S+)")
 _XT_ETHER = re.compile(r"(! )?--mac-source (\S+)")
 _ECHO = re.compile(r"\b(icmp|icmpv6) type echo-request\b|--(icmp|icmpv6)-type (?:8|128)(?:/0)?(?=\s|$)")
-_DISPATCHERS = ("filter_INPUT_ZONES", "filter_INPUT_POLICIES", "INPUT_ZONES", "INPUT_POLICIES")
 _IIF = re.compile(r'\biifname "?([^" ]+)"?')
 _XT_IIF = re.compile(r" -i (\S+)")
-_BOUND = re.compile(r'^iifname "?([^" ]+)"? (?:goto|jump) "?filter_IN_(?!policy_)([^" ]+)"?$')
-_XT_IIF = re.compile(r'\biifname "?([^" ]+)"?')
-_XT_IIF = re.compile(r" -i (\S+)")
-_BOUND = re.compile(r" -i (\S+) -[gj] IN_(?!policy_)(\S+)$")
 _L4PROTO = re.compile(r"\bmeta l4proto (tcp|udp|icmp|ipv6-icmp)\b")
 
 
@@ -178,17 +173,3 @@ def bound_in_text(text: str) -> tuple[str, str]:
     interface = _IIF.search(text) or _XT_IIF.search(text)
     name = interface[1].replace("*", "+") if interface else ""
     return name, _text_end(text, "source")
-
-
-def runtime_interface_zones(rules: Iterable[tuple[str, str]]) -> dict[str, str]:
-    """The zones that interfaces have now, by the kernel's rules (pairs of a chain's name and a rule's text).
-
-    Good for hosts whose interfaces get their zone from elsewhere (NetworkManager hands it over at every start).
-    """
-    found: dict[str, str] = {}
-    for chain, text in rules:
-        if chain in _DISPATCHERS:
-            bound = _BOUND.search(text) or _XT_BOUND.search(text)
-            if bound:
-                found.setdefault(bound[1].replace("*", "+"), bound[2])
-    return found

@@ -3,8 +3,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """What was ours on a host: the record in the state directory, from which exactly that is withdrawn.
 
-``journal.json`` is written before the change that it tells of; ``left`` holds the hashes of the touched files as our last
-write left them, so that a later edit by somebody else is noticed and kept.
+``journal.json`` is written before the change that it tells of; ``left`` holds the hashes of the touched files as our
+last write left them, so that a later edit by somebody else is noticed and kept.
 """
 
 from __future__ import annotations
@@ -34,7 +34,9 @@ class Entry:
 
 @dataclass(frozen=True)
 class Journal:
-    """Our openings, and the files that were touched for them, each with the name of its backup (``ABSENT``: there was none)."""
+    """Our openings, and the files that were touched for them, each with the name of its backup (``ABSENT``: there was
+    none).
+    """
 
     entries: tuple[Entry, ...] = ()
     files: Mapping[str, str] = field(default_factory=dict)
@@ -59,7 +61,9 @@ def _merge(known: Entry, entry: Entry) -> Entry:
 
 
 def parse_journal(journal: str | None, left: str | None) -> Journal:
-    """The record of a host, empty where there is none. Raises ReadError for one that cannot be read: nothing is guessed about it."""
+    """The record of a host, empty where there is none. Raises ReadError for one that cannot be read: nothing is
+    guessed about it.
+    """
     if journal is None:
         return Journal()
     try:

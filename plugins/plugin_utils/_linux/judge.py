@@ -1,7 +1,9 @@
 # Copyright: agentless.audit_ports contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What a Linux host does with one requirement's packets from one source: now (the kernel's rules) and after a reboot."""
+"""What a Linux host does with one requirement's packets from one source: now (the kernel's rules) and after a
+reboot.
+"""
 
 from __future__ import annotations
 
@@ -31,12 +33,20 @@ _VERB_OF = {
     Fate.UNDECIDED: "cannot be decided because of",
 }
 _ECHO_SWITCH = {4: "net.ipv4.icmp_echo_ignore_all", 6: "net.ipv6.icmp.echo_ignore_all"}
-_OWNERS = (("DOCKER", "docker"), ("f2b-", "fail2ban"), ("LIBVIRT", "libvirt"), ("KUBE-", "kubernetes"), ("cali-", "calico"))
+_OWNERS = (
+    ("DOCKER", "docker"),
+    ("f2b-", "fail2ban"),
+    ("LIBVIRT", "libvirt"),
+    ("KUBE-", "kubernetes"),
+    ("cali-", "calico"),
+)
 
 
 @dataclass(frozen=True)
 class Judgement:
-    """What happens to one part of a source. ``outcome`` and ``packet`` are there where the kernel's rules were walked."""
+    """What happens to one part of a source. ``outcome`` and ``packet`` are there where the kernel's rules were
+    walked.
+    """
 
     source: AddressSet
     status: VerdictStatus
@@ -71,7 +81,9 @@ def _hindrance(
         return Judgement(source, VerdictStatus.UNKNOWN, snapshot.problem)
     if requirement.protocol in (Protocol.SERVICE, Protocol.RPC):
         return Judgement(
-            source, VerdictStatus.UNKNOWN, f"{requirement.protocol.value} is a matter of Windows; no Linux firewall shows it"
+            source,
+            VerdictStatus.UNKNOWN,
+            f"{requirement.protocol.value} is a matter of Windows; no Linux firewall shows it",
         )
     if interface_of(snapshot.view, destination) is None:
         return Judgement(
@@ -83,7 +95,9 @@ def _hindrance(
     switch = _ECHO_SWITCH[destination.version]
     if requirement.protocol is Protocol.ICMP and snapshot.sysctls.get(switch) == "1":
         decision = Decision("sysctl", switch, f"{switch} = 1")
-        return Judgement(source, VerdictStatus.BLOCKED, f"the kernel ignores echo requests: {decision.text}", (decision,))
+        return Judgement(
+            source, VerdictStatus.BLOCKED, f"the kernel ignores echo requests: {decision.text}", (decision,)
+        )
     return None
 
 
@@ -126,7 +140,9 @@ def decision_of(snapshot: Snapshot, step: Step) -> Decision:
 
 
 def _combined(first: tuple[Judgement, ...], second: tuple[Judgement, ...]) -> tuple[Judgement, ...]:
-    """Two possible arrivals: what they agree on stays, where they differ it depends on the interface, which nobody knows."""
+    """Two possible arrivals: what they agree on stays, where they differ it depends on the interface, which nobody
+    knows.
+    """
     parts = []
     for mine in first:
         for other in second:
@@ -140,7 +156,8 @@ def _combined(first: tuple[Judgement, ...], second: tuple[Judgement, ...]) -> tu
                 Judgement(
                     common,
                     VerdictStatus.UNKNOWN,
-                    f"it depends on the interface of arrival: by {_iif(mine)} it is {mine.status.value} ({mine.reason}), "
+                    "it depends on the interface of arrival: "
+                    f"by {_iif(mine)} it is {mine.status.value} ({mine.reason}), "
                     f"by {_iif(other)} {other.status.value} ({other.reason})",
                     (*mine.decided_by[-1:], *other.decided_by[-1:]),
                 )
@@ -174,9 +191,21 @@ def boot_parts(snapshot: Snapshot, packet: Packet) -> tuple[BootPart, ...]:
     loaders = [unit for unit in BOOT_LOADERS if snapshot.enabled(unit)]
     if loaders:
         names = " and ".join(f"{unit}.service" for unit in loaders)
-        return (_boot(packet, VerdictStatus.UNKNOWN, "boot", names, f"{names} loads rules at boot that are not judged here"),)
+        return (
+            _boot(
+                packet, VerdictStatus.UNKNOWN, "boot", names, f"{names} loads rules at boot that are not judged here"
+            ),
+        )
     if not snapshot.units:
-        return (_boot(packet, VerdictStatus.UNKNOWN, "boot", "init", "systemd does not answer, so what loads rules at boot is not known"),)
+        return (
+            _boot(
+                packet,
+                VerdictStatus.UNKNOWN,
+                "boot",
+                "init",
+                "systemd does not answer, so what loads rules at boot is not known",
+            ),
+        )
     parts: tuple[BootPart, ...] = (_boot(packet, VerdictStatus.OPEN, "boot", "none", "nothing loads rules at boot"),)
     for name, manager in snapshot.managers.items():
         if snapshot.enabled(name):

@@ -70,9 +70,11 @@ def _bound(protocol: str, host: str, port: int, program: str) -> Listener | None
 
 
 def parse_proc_net(name: str, text: str) -> tuple[Listener, ...]:
-    """Listeners of ``/proc/net/{tcp,tcp6,udp,udp6}`` (proc(5)): local address in hexadecimal, 32-bit words of the host's order.
+    """Listeners of ``/proc/net/{tcp,tcp6,udp,udp6}`` (proc(5)): local address in hexadecimal, 32-bit words of the
+    host's order.
 
-    These tables do not tell whether a socket on ``::`` takes IPv4 too; it is said for IPv6 alone, so nothing is claimed.
+    These tables do not tell whether a socket on ``::`` takes IPv4 too; it is said for IPv6 alone, so nothing is
+    claimed.
     """
     protocol, version = name.rstrip("6"), 6 if name.endswith("6") else 4
     return tuple(_unique(_parse_proc_line(line, protocol, version) for line in text.splitlines()[1:]))

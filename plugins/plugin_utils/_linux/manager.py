@@ -1,10 +1,13 @@
 # Copyright: agentless.audit_ports contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What a Linux firewall manager (firewalld, ufw) is to the platform: a reader of its own files and a writer of commands.
+"""What a Linux firewall manager (firewalld, ufw) is to the platform: a reader of its own files and a writer of
+commands.
 
-Everything here is pure: a manager never touches a host, it turns the text of its files into records and wishes into argument lists.
-The kernel's rule set stays the truth about *now*; a manager answers for *after a reboot*, for its own words, and for how to change it.
+Everything here is pure: a manager never touches a host, it turns the text of its files into records and wishes into
+argument lists.
+The kernel's rule set stays the truth about *now*; a manager answers for *after a reboot*, for its own words, and for
+how to change it.
 """
 
 from __future__ import annotations
@@ -23,7 +26,8 @@ from .._netfilter.model import Outcome, Packet, Step
 class Opening:
     """A hole that is wanted, or one of ours that is recorded: one protocol and port for one source.
 
-    ``protocol`` is tcp, udp or icmp (echo-request); ``source`` one address, network or ``any``; ``version`` its family, 4 or 6
+    ``protocol`` is tcp, udp or icmp (echo-request); ``source`` one address, network or ``any``; ``version`` its
+    family, 4 or 6
     (``any`` is asked for once per family). ``place`` is where the manager keeps it: firewalld's zone, nothing for ufw.
     ``ahead`` asks for it ahead of the rule that would otherwise win (``override: true``).
     """
@@ -40,7 +44,8 @@ class Opening:
 class BootPart:
     """What the manager's permanent configuration will do with one part of a packet's sources after a reboot.
 
-    ``status`` is open, blocked or unknown; ``decided_by`` is in the manager's words; ``place`` is the zone that judges it (firewalld).
+    ``status`` is open, blocked or unknown; ``decided_by`` is in the manager's words; ``place`` is the zone that
+    judges it (firewalld).
     """
 
     source: AddressSet
@@ -51,7 +56,9 @@ class BootPart:
 
 @dataclass(frozen=True)
 class Action:
-    """One native command of a change: its argument list, what it is for, and whether it writes the running or the stored state."""
+    """One native command of a change: its argument list, what it is for, and whether it writes the running or the
+    stored state.
+    """
 
     argv: tuple[str, ...]
     text: str
@@ -67,7 +74,9 @@ class Manager(Protocol):
         """What happens to the packet after a reboot; the parts' sources partition the packet's."""
 
     def words(self, step: Step) -> Decision | None:
-        """The rule of the kernel in the manager's own words (zone and service, rule number); ``None`` when it is not the manager's."""
+        """The rule of the kernel in the manager's own words (zone and service, rule number); ``None`` when it is not
+        the manager's.
+        """
 
     def obstacle(self, outcome: Outcome) -> Decision | None:
         """The rule that would still win over an ordinary allow rule of ours; ``None`` when an allow rule opens it."""

@@ -58,7 +58,9 @@ def _route(entry: Mapping[str, Any], version: int) -> Route:
 
 
 def has_policy_routing(text: str) -> bool:
-    """Whether ``ip -j rule`` shows more than the kernel's own three rules, so that the main table is not the whole truth."""
+    """Whether ``ip -j rule`` shows more than the kernel's own three rules, so that the main table is not the whole
+    truth.
+    """
     return any(entry.get("table") not in ("local", "main", "default") for entry in _entries(text, "ip -j rule"))
 
 
@@ -77,7 +79,9 @@ def interface_of(view: HostView, address: Address) -> str | None:
 
 
 def route_interfaces(view: HostView, source: AddressSet, version: int) -> tuple[str, ...]:
-    """The interfaces by which the answers to a source's addresses leave, longest prefix first; none where no route leads there."""
+    """The interfaces by which the answers to a source's addresses leave, longest prefix first; none where no route
+    leads there.
+    """
     left = source.family(version)
     found: list[str] = []
     routes = [route for route in view.routes_to if route.network.version == version]
@@ -102,4 +106,6 @@ def arrivals(view: HostView, sysctls: Mapping[str, str], source: AddressSet, des
     )
     loose = "2" in (sysctls.get(f"net.ipv4.conf.{name}.rp_filter", "0") for name in ("all", str(holder)))
     candidates = back if strict and not loose and back else (*((holder,) if holder else ()), *back)
-    return tuple(dict.fromkeys(name for name in candidates if name != "lo")) or tuple(name for name in (holder,) if name)
+    return tuple(dict.fromkeys(name for name in candidates if name != "lo")) or tuple(
+        name for name in (holder,) if name
+    )

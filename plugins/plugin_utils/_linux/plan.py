@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 from ...module_utils._core.addressset import AddressSet
 from ...module_utils._core.changes import Change, ChangeSet, Scope
@@ -19,7 +19,9 @@ from .judge import Judgement
 from .manager import Action, Manager, Opening
 from .snapshot import Snapshot
 
-EDITED = "edited"  # in the place of a hash: somebody else wrote the file since, so its backup is no longer what to put back
+EDITED = (
+    "edited"  # in the place of a hash: somebody else wrote the file since, so its backup is no longer what to put back
+)
 _PARTS_AT_MOST = 64
 _UFW_CHAIN = ("ip", "filter", "ufw-user-input")
 # firewalld watches its files, so they can be put back first; ufw deletes a rule only where its file still holds it.
@@ -28,11 +30,13 @@ _PUT_BACK_FIRST = frozenset({"firewalld"})
 
 @dataclass(frozen=True)
 class Details:
-    """What the write command is made of. ``early`` and ``late`` are the files to be put back before and after the actions."""
+    """What the write command is made of. ``early`` and ``late`` are the files to be put back before and after the
+    actions.
+    """
 
     actions: tuple[Action, ...] = ()
-    intent: Journal = Journal()
-    final: Journal = Journal()
+    intent: Journal = field(default_factory=Journal)
+    final: Journal = field(default_factory=Journal)
     backup: tuple[str, ...] = ()
     edited: tuple[str, ...] = ()
     early: tuple[str, ...] = ()
@@ -65,9 +69,7 @@ def plan(snapshot: Snapshot, verdicts: Sequence[Verdict], request: Request) -> P
     return Plan(changes, details, advice, tuple(_refusal(snapshot, entry) for entry in refused))
 
 
-def _wishes(
-    snapshot: Snapshot, verdicts: Sequence[Verdict], request: Request
-) -> Iterator[tuple[Requirement, _Wish]]:
+def _wishes(snapshot: Snapshot, verdicts: Sequence[Verdict], request: Request) -> Iterator[tuple[Requirement, _Wish]]:
     judged = {verdict.requirement: verdict for verdict in verdicts}
     for requirement in request.requirements:
         verdict = judged[requirement.id]
@@ -84,9 +86,7 @@ def _lacks_something(verdict: Verdict, request: Request) -> bool:
     return request.persistent and verdict.status is VerdictStatus.OPEN and verdict.persistent is False
 
 
-def _wishes_of(
-    snapshot: Snapshot, request: Request, requirement: Requirement, judgement: Judgement
-) -> Iterator[_Wish]:
+def _wishes_of(snapshot: Snapshot, request: Request, requirement: Requirement, judgement: Judgement) -> Iterator[_Wish]:
     runtime = judgement.status is VerdictStatus.BLOCKED
     boot = judgement.boot
     permanent = request.persistent and boot is not None and boot.status is VerdictStatus.BLOCKED
@@ -106,7 +106,10 @@ def _wishes_of(
         return
     texts = _source_texts(judgement)
     if len(texts) > _PARTS_AT_MOST:
-        yield _Wish(advice=f"the blocked part of the source falls into {len(texts)} networks; open it by hand, or give smaller sources")
+        yield _Wish(
+            advice=f"the blocked part of the source falls into {len(texts)} networks; "
+            "open it by hand, or give smaller sources"
+        )
         return
     places: dict[str, tuple[bool, bool]] = {}
     if runtime:
@@ -199,7 +202,8 @@ def _holds_connection(snapshot: Snapshot, entry: Entry) -> bool:
 def _refusal(snapshot: Snapshot, entry: Entry) -> str:
     peer = snapshot.peer[0] if snapshot.peer else "the controller"
     return (
-        f"refused to withdraw '{_text(entry.opening)}' ({entry.manager}): Ansible's own connection from {peer} comes in by that port; "
+        f"refused to withdraw '{_text(entry.opening)}' ({entry.manager}): "
+        f"Ansible's own connection from {peer} comes in by that port; "
         "set force: true if another rule lets it in"
     )
 
@@ -248,7 +252,9 @@ def _additions(snapshot: Snapshot, entries: Sequence[Entry]) -> Iterator[Action]
     for name, manager in snapshot.managers.items():
         for permanent, runtime in ((True, True), (True, False), (False, True)):
             openings = [
-                entry.opening for entry in entries if (entry.manager, entry.permanent, entry.runtime) == (name, permanent, runtime)
+                entry.opening
+                for entry in entries
+                if (entry.manager, entry.permanent, entry.runtime) == (name, permanent, runtime)
             ]
             if openings:
                 yield from manager.add(openings, runtime=runtime, permanent=permanent)

@@ -47,7 +47,9 @@ class LinuxPlatform:
         return written(parts)
 
     def firewall(self, snapshot: Snapshot) -> Mapping[str, Any]:
-        """``kind`` (the manager in charge, ``netfilter`` for rules without one, or ``none``), ``active`` and ``managers``."""
+        """``kind`` (the manager in charge, ``netfilter`` for rules without one, or ``none``), ``active`` and
+        ``managers``.
+        """
         running = [name for name in snapshot.managers if is_running(snapshot, name)]
         filters = bool(snapshot.ruleset.hooks)
         kind = " and ".join(running) or ("netfilter" if filters else "none")

@@ -1,7 +1,8 @@
 # Copyright: agentless.audit_ports contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The one command that reads a Linux host: kernel rules, managers' files, addresses, routes, listeners, our own records.
+"""The one command that reads a Linux host: kernel rules, managers' files, addresses, routes, listeners, our own
+records.
 
 A few short processes in all, whatever the number of ports. Nothing is written.
 """
@@ -14,7 +15,8 @@ from .._platform.interface import Command
 STATE_DIRECTORY = "/var/lib/agentless-audit"
 LOCK_FILE = "/run/lock/agentless-audit.lock"
 
-# What else can load or replace rules at boot; where one of them is enabled, nobody here knows what holds after a reboot.
+# What else can load or replace rules at boot; where one of them is enabled, nobody here knows what holds after a
+# reboot.
 BOOT_LOADERS = (
     "nftables",
     "iptables",
@@ -30,8 +32,12 @@ BOOT_LOADERS = (
 )
 UNITS = ("firewalld", "ufw", *BOOT_LOADERS)
 
-# Changing files: the managers' own configuration and our records. A write is only made when these are as they were read.
-_GUARDED = "/etc/firewalld/*.conf /etc/firewalld/*.xml /etc/firewalld/*/*.xml /etc/ufw/*.rules /etc/ufw/*.conf /etc/ufw/*.init /etc/default/ufw"
+# Changing files: the managers' own configuration and our records. A write is only made when these are as they were
+# read.
+_GUARDED = (
+    "/etc/firewalld/*.conf /etc/firewalld/*.xml /etc/firewalld/*/*.xml "
+    "/etc/ufw/*.rules /etc/ufw/*.conf /etc/ufw/*.init /etc/default/ufw"
+)
 _SHIPPED = " ".join(
     f"/usr/lib/firewalld/{folder}/*.xml" for folder in ("zones", "services", "policies", "ipsets", "icmptypes")
 )
@@ -57,7 +63,8 @@ audit_ports_fingerprint() {{
 _FUNCTIONS = f"""\
 audit_ports_files() {{
     set -- $(audit_ports_existing "$@")
-    [ $# -eq 0 ] || awk -v mark="$audit_ports_mark" 'FNR == 1 {{printf "\\n%s:file %s\\n", mark, FILENAME}} {{print}}' "$@"
+    [ $# -eq 0 ] || \\
+    awk -v mark="$audit_ports_mark" 'FNR == 1 {{printf "\\n%s:file %s\\n", mark, FILENAME}} {{print}}' "$@"
 }}
 audit_ports_tables() {{
     audit_ports_some=1
@@ -80,7 +87,7 @@ audit_ports_connection() {{
     printf '%s' "$SSH_CONNECTION"
 }}
 audit_ports_hashes() {{
-    set -- $(audit_ports_existing /etc/firewalld/zones/*.xml /etc/firewalld/zones/*.xml.old /etc/ufw/user.rules /etc/ufw/user6.rules)
+    set -- $(audit_ports_existing /etc/firewalld/zones/*.xml /etc/firewalld/zones/*.xml.old /etc/ufw/user*.rules)
     [ $# -eq 0 ] || sha256sum -- "$@"
 }}
 audit_ports_builtin() {{

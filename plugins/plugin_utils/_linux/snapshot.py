@@ -43,7 +43,9 @@ class Unit:
 
 @dataclass(frozen=True)
 class Snapshot:
-    """A Linux host as it was read. ``files`` are the managers' own; ``problem`` is set where nothing can be judged, and says why."""
+    """A Linux host as it was read. ``files`` are the managers' own; ``problem`` is set where nothing can be judged,
+    and says why.
+    """
 
     ruleset: Ruleset
     view: HostView
@@ -100,7 +102,10 @@ def parse_snapshot(parts: Mapping[str, Part]) -> Snapshot:
 def split_files(text: str) -> dict[str, str]:
     """Path to content, of the output of ``audit_ports_files``."""
     _before, *rest = _FILE.split(text)
-    return {path: content.removeprefix("\n").removesuffix("\n") + "\n" for path, content in zip(rest[::2], rest[1::2])}
+    return {
+        path: content.removeprefix("\n").removesuffix("\n") + "\n"
+        for path, content in zip(rest[::2], rest[1::2], strict=True)
+    }
 
 
 def _out(parts: Mapping[str, Part], name: str) -> str:
@@ -132,9 +137,14 @@ def _nft_gap(nft: Part, builtin: Part | None, kernel: Mapping[str, str]) -> str 
     if nft.rc != _NOT_FOUND:
         return f"'nft -j list ruleset' failed on the host with return code {nft.rc}: {nft.err or 'no message'}"
     loaded = any(line.startswith("nf_tables ") for line in kernel.get("/proc/modules", "").splitlines())
-    if not loaded and builtin is not None and builtin.rc == 1:  # neither a module that is loaded nor a part of the kernel
+    if (
+        not loaded and builtin is not None and builtin.rc == 1
+    ):  # neither a module that is loaded nor a part of the kernel
         return None
-    return "the kernel may hold rules of nf_tables, and the program nft is not there to read them: install the package nftables"
+    return (
+        "the kernel may hold rules of nf_tables, and the program nft is not there to read them: "
+        "install the package nftables"
+    )
 
 
 def _legacy_gaps(tables: Part, kernel: Mapping[str, str]) -> list[str]:

@@ -1,7 +1,9 @@
 # Copyright: agentless.audit_ports contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The one command that carries a plan out on a Linux host: under a lock, against the fingerprint it was made from, record first."""
+"""The one command that carries a plan out on a Linux host: under a lock, against the fingerprint it was made from,
+record first.
+"""
 
 from __future__ import annotations
 
@@ -65,7 +67,9 @@ audit_ports_keep_left() {{
 
 
 def write_command(details: Details, fingerprint: str) -> Command:
-    """The command. Every step is a part of its output; the first that fails ends it, the record of what was meant stays."""
+    """The command. Every step is a part of its output; the first that fails ends it, the record of what was meant
+    stays.
+    """
     files = f"{STATE_DIRECTORY}/files"
     steps = [
         sh.part("lock", ["audit_ports_lock", LOCK_FILE]),

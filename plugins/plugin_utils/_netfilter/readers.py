@@ -5,7 +5,9 @@
 
 from __future__ import annotations
 
+import gc
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
 
 from .ipset import parse_ipsets
@@ -24,13 +26,26 @@ def read_ruleset(*, nft: str | None, xtables: Sequence[str], ipset: str | None) 
     backend), ``ipset`` that of ``ipset save``; None where it is not known. Never raises: what cannot be read becomes a
     gap, or a rule that nobody can decide.
     """
-    listed = parse_nft(nft) if nft is not None else NftTables()
-    tables, gaps = parse_xtables(xtables, parse_ipsets(ipset))
+    with _collector_paused():
+        listed = parse_nft(nft) if nft is not None else NftTables()
+        tables, gaps = parse_xtables(xtables, parse_ipsets(ipset))
     gaps = (*listed.gaps, *gaps)
     if nft is None and not tables:
         gaps = (*gaps, "neither the rules of nft nor those of iptables are known")
     chains = list(_merged(listed, tables))
     return Ruleset(_hooks(chains), {chain.key: chain for chain in chains}, gaps)
+
+
+@contextmanager
+def _collector_paused() -> Iterator[None]:
+    """Within: no garbage collection. Rules are a great many objects without a cycle; looking for one costs a third."""
+    was_on = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if was_on:
+            gc.enable()
 
 
 def _merged(listed: NftTables, tables: Sequence[XtTable]) -> Iterator[Chain]:

@@ -13,6 +13,7 @@ from .statements import undecided
 from .xtables_arguments import parse_arguments
 from .xtables_lines import SavedTable, UnreadableError, shown, split_tables, split_words
 from .xtables_matches import Context, read_matches
+from .xtables_sets import KnownSets, known_sets
 from .xtables_targets import read_target
 
 _FAMILIES = {"ip": 4, "ip6": 6}
@@ -35,23 +36,23 @@ def parse_xtables(texts: Sequence[str], sets: Mapping[str, IpSet]) -> tuple[tupl
     can decide, and what cannot be given a chain is the ``problem`` of its table, which then has its built-in chains
     without rules.
     """
+    split = [split_tables(text) for text in texts]
+    gaps = [sentence for _tables, outside in split for sentence in outside[:1]]
+    tables = [table for saved, _outside in split for table in saved]
+    known = known_sets(sets, (line for table in tables for _chain, line in table.rules))
     found: dict[tuple[str, str, bool], XtTable] = {}
-    gaps: list[str] = []
-    for text in texts:
-        saved, outside = split_tables(text)
-        gaps += outside[:1]
-        for table in saved:
-            if table.name not in _BUILT_IN:
-                gaps.append(f"the kernel has no table {shown(table.name)}, and iptables-save shows one")
-                continue
-            for family in (table.family,) if table.family else _FAMILIES:
-                key = (family, table.name, table.in_nft)
-                made = _table(family, table, sets)
-                found[key] = _same_or_neither(found[key], made) if key in found else made
+    for table in tables:
+        if table.name not in _BUILT_IN:
+            gaps.append(f"the kernel has no table {shown(table.name)}, and iptables-save shows one")
+            continue
+        for family in (table.family,) if table.family else _FAMILIES:
+            key = (family, table.name, table.in_nft)
+            made = _table(family, table, known)
+            found[key] = _same_or_neither(found[key], made) if key in found else made
     return tuple(found.values()), tuple(gaps)
 
 
-def _table(family: str, table: SavedTable, sets: Mapping[str, IpSet]) -> XtTable:
+def _table(family: str, table: SavedTable, sets: KnownSets) -> XtTable:
     problem = next(_problems(table), None)
     if problem:
         sentence = f"the table {family} {table.name} of iptables could not be read: {problem}"

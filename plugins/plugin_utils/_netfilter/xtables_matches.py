@@ -9,7 +9,7 @@ the condition. Sources: iptables(8), iptables-extensions(8); linux: net/netfilte
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import lru_cache
 from itertools import chain
@@ -17,7 +17,6 @@ from itertools import chain
 from ...module_utils._core.ranges import RangeSet
 from .expressions import FieldValue
 from .flow import ACK, FIN, PSH, RST, SYN, URG, Field, interface_prefix, interface_value
-from .ipset import IpSet
 from .matches import (
     AllOf,
     Always,
@@ -34,7 +33,7 @@ from .xtables_addresses import address_types, reverse_path
 from .xtables_arguments import Arguments, Option, Section
 from .xtables_conntrack import conntrack, state
 from .xtables_lines import UnreadableError, shown
-from .xtables_sets import set_match
+from .xtables_sets import KnownSets, set_match
 from .xtables_special import BridgePort, SocketOwner
 from .xtables_values import (
     address_range,
@@ -57,10 +56,10 @@ _PACKET_TYPES = {"unicast": 0, "broadcast": 1, "multicast": 2}
 
 @dataclass(frozen=True)
 class Context:
-    """What a rule is read with: the family's version (4 or 6) and the content of ipset's sets by name."""
+    """What a rule is read with: the family's version (4 or 6) and the sets of ipset."""
 
     version: int
-    sets: Mapping[str, IpSet]
+    sets: KnownSets
 
 
 def read_matches(arguments: Arguments, context: Context) -> tuple[Match, ...]:

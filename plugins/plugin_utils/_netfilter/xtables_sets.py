@@ -8,7 +8,9 @@ Sources: iptables-extensions(8), ipset(8); linux: net/netfilter/xt_set.c, net/ne
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+import re
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
 
 from .expressions import Expression, FieldValue
 from .flow import TCP, UDP, Field
@@ -22,7 +24,30 @@ _FALSE = Always(Truth.FALSE)
 _WITHOUT_EFFECT = {"--update-counters", "--update-subcounters"}
 
 
-def set_match(section: Section, version: int, sets: Mapping[str, IpSet]) -> Iterator[Match]:
+_CHANGE = re.compile(r"--(add|del)-set \"?([^\s\"]+)")
+
+
+@dataclass(frozen=True)
+class KnownSets:
+    """ipset's sets by name, and the names of those to which packets add elements (``gains``) or delete (``loses``)."""
+
+    by_name: Mapping[str, IpSet]
+    gains: frozenset[str] = frozenset()
+    loses: frozenset[str] = frozenset()
+
+
+def known_sets(by_name: Mapping[str, IpSet], lines: Iterable[str]) -> KnownSets:
+    """The sets with what the rules in ``lines`` do to them with the target SET; a list's change is its members'."""
+    changed: dict[str, set[str]] = {"add": set(), "del": set()}
+    for line in lines:
+        if "-j SET " in line:
+            for action, name in _CHANGE.findall(line):
+                listed = by_name.get(name)
+                changed[action] |= {name, *(listed.members if listed else ())}
+    return KnownSets(by_name, frozenset(changed["add"]), frozenset(changed["del"]))
+
+
+def set_match(section: Section, version: int, sets: KnownSets) -> Iterator[Match]:
     """The match on one set. Raises UnreadableError where it, or an element of the set, cannot be read."""
     options = {option.name: option for option in section.options}
     wanted = options.pop("--match-set", None)
@@ -43,9 +68,10 @@ def set_match(section: Section, version: int, sets: Mapping[str, IpSet]) -> Iter
 class _Search:
     """How one rule looks up packets: the directions of the dimensions, and whether exceptions are what it asks for."""
 
-    def __init__(self, version: int, sets: Mapping[str, IpSet], directions: tuple[str, ...], exceptions: bool) -> None:
+    def __init__(self, version: int, known: KnownSets, directions: tuple[str, ...], exceptions: bool) -> None:
         self._version = version
-        self._sets = sets
+        self._known = known
+        self._sets = known.by_name
         self._directions = directions
         self._exceptions = exceptions
 
@@ -68,7 +94,11 @@ class _Search:
             unknown = Undecidable(f"set {shown(found.name)}, which compares hardware addresses")
             return AllOf((InSet(expressions, found.content), unknown)) if expressions else unknown
         has_exceptions = self._exceptions and "net" in found.dimensions
-        inside: Match = InSet(expressions, found.exceptions if has_exceptions else found.content)
+        gains, loses = found.name in self._known.gains, found.name in self._known.loses
+        inside: Match = InSet(expressions, found.content, gains=gains, loses=loses)
+        if has_exceptions:
+            either = gains or loses
+            inside = InSet(expressions, found.exceptions, gains=either, loses=either)
         if found.physical is not None:
             bridged = BridgePort(f"set {shown(found.name)}", without=False)
             inside = AnyOf((inside, AllOf((bridged, InSet(expressions[:1], found.physical)))))

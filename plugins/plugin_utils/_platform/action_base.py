@@ -3,8 +3,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """The one action base under every firewall plugin: argument spec, check mode, diff, I/O, the re-read and the result.
 
-All logic runs on the controller; the host only runs its own native commands, through whatever connection and ``become`` the
-play has. It needs no Python there.
+All logic runs on the controller; the host only runs its own native commands, through whatever connection and
+``become`` the play has. It needs no Python there.
 """
 
 from __future__ import annotations
@@ -89,7 +89,9 @@ class FirewallAction(ActionBase):  # type: ignore[misc]
             raise ReadError(f"{error} (return code {answer.get('rc')}{'; ' + said if said else ''})") from error
 
     def _shortfall(self, options: Mapping[str, Any], verdicts: Sequence[Verdict], plan: Plan) -> list[str]:
-        """What was asked for and is not there: the reasons for which the task fails; none in check mode unless enforced."""
+        """What was asked for and is not there: the reasons for which the task fails; none in check mode unless
+        enforced.
+        """
         if options["state"] == "absent":
             return list(plan.refusals)
         if self._task.check_mode and not options["enforce"]:
@@ -127,4 +129,3 @@ def _complaint(verdict: Verdict, plan: Plan) -> str:
 def _with_advice(verdict: Verdict, plan: Plan) -> str:
     advice = plan.advice.get(verdict.requirement)
     return f"{verdict.reason}; {advice}" if advice and advice not in verdict.reason else verdict.reason
-

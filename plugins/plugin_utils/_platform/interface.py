@@ -1,7 +1,9 @@
 # Copyright: agentless.audit_ports contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What a platform is: a small set of pure functions between a request and a verdict. The action base does all the I/O."""
+"""What a platform is: a small set of pure functions between a request and a verdict. The action base does all the
+I/O.
+"""
 
 from __future__ import annotations
 
@@ -39,8 +41,10 @@ class NamedSource:
 class Request:
     """What is asked of one host, every name resolved on the controller.
 
-    ``destinations`` are the addresses that the audit will use; ``not_applicable`` maps requirement ids that do not concern this
-    host to the reason, ``undetermined`` those of which nobody said whether they do. What is not ``openable`` is only judged.
+    ``destinations`` are the addresses that the audit will use; ``not_applicable`` maps requirement ids that do not
+    concern this
+    host to the reason, ``undetermined`` those of which nobody said whether they do. What is not ``openable`` is only
+    judged.
     """
 
     host: str
@@ -69,7 +73,8 @@ class Part:
 
 @dataclass(frozen=True)
 class Plan:
-    """What would be written: the change set, and the platform's own ``details`` that its ``write`` turns into a command.
+    """What would be written: the change set, and the platform's own ``details`` that its ``write`` turns into a
+    command.
 
     ``advice`` maps ids of requirements that the plan leaves blocked to why, and what the user can do. ``refusals`` are
     sentences about what was asked for and will not be done; they fail the task.
@@ -83,14 +88,18 @@ class Plan:
 
 @dataclass(frozen=True)
 class Written:
-    """How a write ended: ``stale`` (nothing written, the host changed since it was read), else the errors, none for success."""
+    """How a write ended: ``stale`` (nothing written, the host changed since it was read), else the errors, none for
+    success.
+    """
 
     stale: bool
     errors: tuple[str, ...] = ()
 
 
 class Platform(Protocol):
-    """One system's firewall. All functions are pure; ``snapshot`` is the platform's own frozen record of what was read."""
+    """One system's firewall. All functions are pure; ``snapshot`` is the platform's own frozen record of what was
+    read.
+    """
 
     name: str
 

@@ -1,7 +1,9 @@
 # Copyright: agentless.audit_ports contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Splitting a command's output into its parts, strictly: a missing or broken marker is an error that says where it broke off."""
+"""Splitting a command's output into its parts, strictly: a missing or broken marker is an error that says where it
+broke off.
+"""
 
 from __future__ import annotations
 
@@ -14,8 +16,8 @@ from .interface import Part
 def split_parts(output: str, mark: str) -> Mapping[str, Part]:
     """The named parts of an output whose markers hold ``mark``, by name.
 
-    Carriage returns that a terminal put in front of line ends are dropped. Raises ReadError when the output ends before its
-    ``done`` marker or a part is damaged; the error names the part in which it broke off.
+    Carriage returns that a terminal put in front of line ends are dropped. Raises ReadError when the output ends
+    before its ``done`` marker or a part is damaged; the error names the part in which it broke off.
     """
     text = "\n" + output.replace("\r\n", "\n")
     noise, *pieces = text.split(f"\n{mark} ")

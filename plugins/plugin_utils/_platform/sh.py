@@ -4,8 +4,8 @@
 """The one place where text becomes part of a POSIX shell script.
 
 A script is one function that is called on its last line, so that a cut-off script does nothing. Its output is split by
-markers that hold a random token: noise before the first marker (banners, profiles) can neither be mistaken for output nor
-forge it. Only what dash and busybox know is used.
+markers that hold a random token: noise before the first marker (banners, profiles) can neither be mistaken for output
+nor forge it. Only what dash and busybox know is used.
 """
 
 from __future__ import annotations
@@ -47,12 +47,16 @@ def words(argv: Iterable[str]) -> str:
 
 
 def part(name: str, argv: Sequence[str]) -> str:
-    """A line that runs one command (or shell function) as a named part of the output, with its own errors and return code."""
+    """A line that runs one command (or shell function) as a named part of the output, with its own errors and return
+    code.
+    """
     return f"audit_ports_part {quote(name)} {words(argv)}"
 
 
 def script(functions: str, body: str, *, mark: str | None = None) -> Command:
-    """A complete script: helper ``functions`` and a ``body`` of parts, run as one function by ``/bin/sh`` from standard input."""
+    """A complete script: helper ``functions`` and a ``body`` of parts, run as one function by ``/bin/sh`` from
+    standard input.
+    """
     mark = mark or f"@@{secrets.token_hex(12)}"
     text = (
         f"audit_ports_mark={quote(mark)}\n"

@@ -30,11 +30,13 @@ def report(
 ) -> dict[str, Any]:
     """``{"diagnoses": [...], "hosts": [...]}`` of these hosts.
 
-    ``names`` are the variables that may hold a host's results of firewall plugins; ``options`` go to ``diagnose_results``
-    (``today`` is needed). Raises InputError for options and variables that are wrong.
+    ``names`` are the variables that may hold a host's results of firewall plugins; ``options`` go to
+    ``diagnose_results`` (``today`` is needed). Raises InputError for options and variables that are wrong.
     """
     results = {host: result_of(fleet, host, names) for host in hosts}
-    verdicts = [verdict for host, found in results.items() for verdict in found["verdicts"] or _unjudged(fleet, host, found)]
+    verdicts = [
+        verdict for host, found in results.items() for verdict in found["verdicts"] or _unjudged(fleet, host, found)
+    ]
     systems = {host: _systems(fleet, host, found) for host, found in results.items()}
     return diagnose_results(verdicts, list(observations), {**options, "systems": systems, "complete": True})
 
@@ -78,4 +80,3 @@ def _reason(fleet: Fleet, host: str, result: Mapping[str, Any]) -> str:
     if platform in _JUDGED:
         return _NOT_JUDGED
     return f"the firewall of this host is not judged (platform {platform}); only a probe can tell"
-

@@ -48,6 +48,12 @@ def test_hosts_that_nobody_reached_are_rows() -> None:
     assert readiness(found) == {"web1": "ready", "gone": "unknown"}
 
 
+def test_complete_verdicts_get_no_row_beside_them() -> None:
+    found = run([make_verdict()], systems={"web1": ["linux", "snmp"], "gone": ["linux"]}, complete=True)
+    assert rows(found) == {("web1", "linux.ssh"): "unverified"}
+    assert readiness(found) == {"web1": "ready", "gone": "unknown"}
+
+
 def test_a_host_that_nothing_judges_is_judged_by_its_observation() -> None:
     seen = make_observation(host="prn", requirement="printer.raw", port=9100)
     found = run([], [seen], systems={"prn": ["printer"]})

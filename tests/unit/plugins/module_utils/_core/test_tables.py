@@ -92,6 +92,10 @@ def test_hosts_without_rows_and_rows_without_hosts_are_shown() -> None:
     assert lines[2] == "web1: -"
 
 
+def test_what_does_not_concern_a_host_has_no_row() -> None:
+    assert len(render_table([{**ROW, "status": "not_applicable"}], [HOST])) == 1
+
+
 def test_a_row_without_verdict_or_observation_has_dashes() -> None:
     lines = render_table([{**ROW, "verdict": None, "observations": [], "next_step": None}], [HOST])
     assert lines[2].split() == ["linux.ssh", "-", "blocked", "-", "-", "path_blocked", "-"]

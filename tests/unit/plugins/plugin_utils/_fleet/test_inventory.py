@@ -121,7 +121,7 @@ def test_systems_and_platform_by_variable_or_by_group() -> None:
         "none",
         "vsphere",
     ]
-    with pytest.raises(InputError, match="toaster.*choices|toaster.*systems are"):
+    with pytest.raises(InputError, match=r"toaster.*systems are"):
         known.systems("wrong")
     with pytest.raises(InputError, match="beos"):
         known.platform("odd")

@@ -62,7 +62,9 @@ NETWORK = {"prefix": {"addr": "192.0.2.0", "len": 28}}
 
 @dataclass
 class FakeManager:
-    """Says of every packet that it is blocked at boot unless ``boots`` says otherwise; a rule of the manager ``deny`` is in the way."""
+    """Says of every packet that it is blocked at boot unless ``boots`` says otherwise; a rule of the manager ``deny``
+    is in the way.
+    """
 
     name: str = "firewalld"
     boots: VerdictStatus = VerdictStatus.BLOCKED
@@ -71,7 +73,9 @@ class FakeManager:
     stored: set[Opening] = field(default_factory=set)
 
     def boot(self, packet: Packet) -> tuple[BootPart, ...]:
-        return (BootPart(packet.source, self.boots, Decision(self.name, "boot", f"{self.name} at boot"), "stored-zone"),)
+        return (
+            BootPart(packet.source, self.boots, Decision(self.name, "boot", f"{self.name} at boot"), "stored-zone"),
+        )
 
     def words(self, step: Step) -> Decision | None:
         return Decision(self.name, step.text, f"{self.name}: {step.text}") if self.mine else None

@@ -39,15 +39,18 @@ def test_no_record_is_an_empty_one() -> None:
 
 
 def test_the_same_opening_twice_is_one_entry_that_gains() -> None:
-    journal = Journal((entry(SSH, "linux.ssh", permanent=False),)).with_entries([entry(SSH, "macos.ssh", runtime=False)])
+    journal = Journal((entry(SSH, "linux.ssh", permanent=False),)).with_entries(
+        [entry(SSH, "macos.ssh", runtime=False)]
+    )
     assert journal.entries == (entry(SSH, "linux.ssh", "macos.ssh"),)
 
 
 @pytest.mark.parametrize(
-    "text", ["", "[]", "{}", '{"version": 2}', '{"version": 1, "entries": [{}], "files": {}}', '{"version": 1, "entries": 5}']
+    "text",
+    ["", "[]", "{}", '{"version": 2}', '{"version": 1, "entries": [{}], "files": {}}', '{"version": 1, "entries": 5}'],
 )
 def test_a_damaged_record_is_an_error_and_never_an_empty_record(text: str) -> None:
-    with pytest.raises(ReadError, match="journal.json"):
+    with pytest.raises(ReadError, match=r"journal\.json"):
         parse_journal(text, "")
 
 

@@ -41,7 +41,11 @@ HERE = ip_address("198.51.100.12")
 
 
 def test_interfaces() -> None:
-    assert [(item.name, item.index, item.group) for item in VIEW.interfaces] == [("lo", 1, 0), ("audit0", 2, 0), ("mgmt0", 3, 7)]
+    assert [(item.name, item.index, item.group) for item in VIEW.interfaces] == [
+        ("lo", 1, 0),
+        ("audit0", 2, 0),
+        ("mgmt0", 3, 7),
+    ]
     assert interface_of(VIEW, HERE) == "audit0"
     assert interface_of(VIEW, ip_address("198.51.100.13")) is None
 

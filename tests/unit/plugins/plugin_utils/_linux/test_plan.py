@@ -45,7 +45,10 @@ def owned(*openings: Opening, requirements: Sequence[str] = ("linux.ssh",), **ch
 def test_what_is_blocked_is_opened_now_and_where_the_zone_of_the_next_boot_is() -> None:
     found = planned(snapshot(table(), FakeManager()), request())
     assert [entry.opening for entry in details(found).final.entries] == [opening(), opening(place="stored-zone")]
-    assert [(entry.runtime, entry.permanent) for entry in details(found).final.entries] == [(True, False), (False, True)]
+    assert [(entry.runtime, entry.permanent) for entry in details(found).final.entries] == [
+        (True, False),
+        (False, True),
+    ]
     assert details(found).intent.entries == details(found).final.entries
     assert details(found).backup == ("/etc/firewalld/stored-zone.xml",)
     assert found.changes.changed
@@ -59,7 +62,9 @@ def test_what_is_open_is_left_alone() -> None:
 def test_open_now_but_not_after_a_reboot_is_stored_only() -> None:
     host = snapshot(table([SSH, ACCEPT]), FakeManager())
     entries = details(planned(host, request())).final.entries
-    assert [(entry.opening.place, entry.runtime, entry.permanent) for entry in entries] == [("stored-zone", False, True)]
+    assert [(entry.opening.place, entry.runtime, entry.permanent) for entry in entries] == [
+        ("stored-zone", False, True)
+    ]
     assert not planned(host, request(persistent=False)).changes.changed
 
 
@@ -100,7 +105,11 @@ def test_a_foreign_rule_in_the_way_is_not_overridden() -> None:
     ("units", "asked", "says"),
     [
         ({"firewalld": Unit("loaded", "inactive", "disabled")}, request(), "no firewall manager"),
-        ({"firewalld": Unit("loaded", "failed", "enabled")}, request(), "firewalld is started at boot and does not run now"),
+        (
+            {"firewalld": Unit("loaded", "failed", "enabled")},
+            request(),
+            "firewalld is started at boot and does not run now",
+        ),
         ({"firewalld": Unit("loaded", "active", "enabled")}, request(manager="ufw"), "manager: ufw is asked for"),
     ],
 )
@@ -121,7 +130,10 @@ def test_what_may_not_be_opened_is_only_judged() -> None:
 
 def test_a_source_that_left_the_list_is_withdrawn_and_the_others_stay() -> None:
     host = snapshot(
-        table([SSH, ACCEPT]), FakeManager(boots=OPEN), journal=owned(opening(), opening("192.0.2.99")), hashes={FILE: "abc"}
+        table([SSH, ACCEPT]),
+        FakeManager(boots=OPEN),
+        journal=owned(opening(), opening("192.0.2.99")),
+        hashes={FILE: "abc"},
     )
     found = planned(host, request())
     assert [step.before for step in found.changes.steps] == ["allow tcp/22 from 192.0.2.99"]
@@ -146,8 +158,12 @@ def test_a_file_that_somebody_edited_is_not_put_back() -> None:
 
 
 def test_ufw_files_are_put_back_after_its_command() -> None:
-    journal = Journal((Entry("ufw", opening(place=""), ("linux.ssh",), True, True),), {"/etc/ufw/.xml": "x"}, {"/etc/ufw/.xml": "abc"})
-    host = snapshot(table([SSH, ACCEPT]), FakeManager("ufw", boots=OPEN), journal=journal, hashes={"/etc/ufw/.xml": "abc"})
+    journal = Journal(
+        (Entry("ufw", opening(place=""), ("linux.ssh",), True, True),), {"/etc/ufw/.xml": "x"}, {"/etc/ufw/.xml": "abc"}
+    )
+    host = snapshot(
+        table([SSH, ACCEPT]), FakeManager("ufw", boots=OPEN), journal=journal, hashes={"/etc/ufw/.xml": "abc"}
+    )
     found = details(planned(host, request(state="absent")))
     assert (found.early, found.late) == ((), ("/etc/ufw/.xml",))
 
@@ -165,7 +181,9 @@ def test_requirements_that_are_not_asked_for_are_left_alone() -> None:
     assert not planned(host, request("snmp.agent", state="absent")).changes.changed
 
 
-@pytest.mark.parametrize(("peer", "refused"), [((AUDIT, 22), True), ((AUDIT, 2222), False), (("192.0.2.11", 22), False)])
+@pytest.mark.parametrize(
+    ("peer", "refused"), [((AUDIT, 22), True), ((AUDIT, 2222), False), (("192.0.2.11", 22), False)]
+)
 def test_the_way_by_which_ansible_came_is_not_closed_without_force(peer: tuple[str, int], refused: bool) -> None:
     host = snapshot(
         table([SSH, ACCEPT]),

@@ -26,7 +26,9 @@ def run(command: Command, shell: list[str]) -> str:
 @pytest.mark.parametrize("shell", SHELLS, ids=lambda shell: shell[0])
 def test_parts_keep_output_errors_and_return_codes(shell: list[str]) -> None:
     functions = "audit_ports_test() { printf 'out\\n\\nlast'; echo bad >&2; return 3; }"
-    body = "\n".join([sh.part("first", ["audit_ports_test"]), sh.part("second /etc/a b", ["printf", "%s", "it's $HOME\nb"])])
+    body = "\n".join(
+        [sh.part("first", ["audit_ports_test"]), sh.part("second /etc/a b", ["printf", "%s", "it's $HOME\nb"])]
+    )
     command = sh.script(functions, body)
     assert split_parts(run(command, shell), command.mark) == {
         "first": Part(3, "out\n\nlast", "bad"),
@@ -83,9 +85,7 @@ def test_any_output_is_parts_or_an_error(noise: str) -> None:
 
 @given(st.text(alphabet=st.characters(blacklist_characters="\0", blacklist_categories=["Cs"]), max_size=40))
 def test_every_argument_arrives_as_it_is(text: str) -> None:
-    done = subprocess.run(
-        ["dash", "-c", f"printf %s {sh.quote(text)}"], capture_output=True, timeout=20, check=True
-    )
+    done = subprocess.run(["dash", "-c", f"printf %s {sh.quote(text)}"], capture_output=True, timeout=20, check=True)
     assert done.stdout == text.encode()
 
 

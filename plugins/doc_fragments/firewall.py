@@ -104,7 +104,8 @@ options:
     elements: dict
   ports:
     description:
-      - Other ports for requirements, by id, such as C({linux.ssh: 2222}). Defaults to the variable C(audit_ports_ports).
+      - Other ports for requirements, by id, such as C({linux.ssh: 2222}).
+      - Defaults to the variable C(audit_ports_ports).
     type: dict
 """
 

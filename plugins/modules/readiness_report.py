@@ -89,7 +89,8 @@ EXAMPLES = r"""
 
 RETURN = r"""
 diagnoses:
-  description: One row for each requirement on each host, as the filter P(agentless.audit_ports.diagnose#filter) returns them.
+  description:
+    - One row for each requirement on each host, as the filter P(agentless.audit_ports.diagnose#filter) returns them.
   returned: success
   type: list
   elements: dict

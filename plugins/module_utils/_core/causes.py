@@ -18,7 +18,7 @@ from .vocabulary import Cause, ObservationStatus, Protocol, RowStatus, VerdictSt
 
 # Kinds of deciding rules that are not the host's own firewall configuration. Every other kind is.
 MANAGED_KINDS = frozenset({"group_policy", "mdm_profile", "managed_policy"})
-SERVICE_ACL_KINDS = frozenset({"service_acl", "hosts_deny", "ip_address_deny"})
+SERVICE_ACL_KINDS = frozenset({"service_acl", "hosts_deny", "ip_address_deny", "sysctl"})
 
 # What a failed observation means: (seen, verdict is open, something listens) -> cause. None: whichever it is.
 # A door that is shut without a witness on the host has no cause that could be told.

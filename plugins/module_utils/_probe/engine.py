@@ -72,7 +72,7 @@ class Engine:
         """
         source = iter(probes)
         try:
-            while self._take_in(source) or self._accepted:
+            while self._take_in(source) or self._accepted or self._done:
                 now = time.monotonic()
                 if now >= self._end:
                     yield from self._give_up(source)

@@ -23,6 +23,7 @@ try:
 except ImportError:  # no POSIX system
     resource = None  # type: ignore[assignment]
 
+_ROUNDING = 1e-6  # of a token: no sleep can be that short
 _REJECT_ROUTE = 0x200  # linux/route.h: RTF_REJECT
 Network = Union[IPv4Network, IPv6Network]
 
@@ -44,7 +45,8 @@ class Bucket:
         """How long until the next flow may start; 0 for now."""
         self._tokens = min(self._depth, self._tokens + (now - self._filled) * self._rate)
         self._filled = now
-        return 0.0 if self._tokens >= 1 else (1 - self._tokens) / self._rate
+        missing = 1 - self._tokens
+        return missing / self._rate if missing > _ROUNDING else 0.0
 
 
 class Descriptors:

@@ -17,18 +17,13 @@ from .nft_statements import read_statements
 from .nft_text import RuleText
 
 _HOOKS = {hook.value: hook for hook in Hook}
-_UNFILTERED_FAMILIES = frozenset({"arp"})
 
 
 @dataclass
 class NftTables:
-    """What an nft listing holds: its chains in the order of the listing, and what could not be read.
-
-    ``opaque`` names the tables (family, name) with rules of iptables that nft cannot show.
-    """
+    """What an nft listing holds: its chains in the order of the listing, and what could not be read."""
 
     chains: list[Chain] = field(default_factory=list)
-    opaque: set[tuple[str, str]] = field(default_factory=set)
     gaps: tuple[str, ...] = ()
 
 
@@ -69,8 +64,6 @@ def _read_objects(objects: list[tuple[str, Any]]) -> NftTables:
         context = TableContext(*where, sets.get(where, {}))
         of_chain = rules.get((*where, body["name"]), [])
         found.chains.append(_read_chain(body, of_chain, context, dormant.get(where, "")))
-        if any(_is_opaque(rule) for rule in of_chain):
-            found.opaque.add(where)
     return found
 
 
@@ -138,6 +131,3 @@ def _read_rule(body: Mapping[str, Any], position: int, context: TableContext) ->
         body.get("comment"),
     )
 
-
-def _is_opaque(rule: Mapping[str, Any]) -> bool:
-    return any("xt" in item for item in rule.get("expr") or () if isinstance(item, dict))

@@ -38,6 +38,7 @@ _VERDICTS = frozenset({"accept", "drop", "return", "continue", "jump", "goto"})
 _WITHOUT_EFFECT = frozenset(
     {"counter", "log", "dup", "flow", "ct helper", "ct timeout", "ct expectation", "secmark", "last", "comment"}
 )
+_XT_WITHOUT_EFFECT = frozenset({"comment", "LOG", "NFLOG", "TCPMSS", "CHECKSUM", "CLASSIFY", "AUDIT", "TRACE", "TEE"})
 _SETTABLE = {
     ("meta", "mark"): Field.MARK,
     ("meta", "pkttype"): Field.PACKET_TYPE,
@@ -210,8 +211,16 @@ def _always(statement: Statement) -> Callable[[Any, TableContext], Item]:
     return lambda _body, _context: statement
 
 
-def _read_xt(body: Any, _context: TableContext) -> Item:
-    raise NotUnderstoodError("xt, a match or target of iptables, which nft cannot show")
+def _read_xt(body: Any, context: TableContext) -> Item:
+    """A match or target of iptables; nft shows its name at most, and old versions of it not even that."""
+    kind, name = (body or {}).get("type", ""), (body or {}).get("name", "")
+    if name in _XT_WITHOUT_EFFECT:
+        return NoEffect(name)
+    what = (
+        f"the table {context.family} {context.table} holds rules of iptables that nft cannot show, "
+        "and iptables-save does not tell them"
+    )
+    return Undecidable(what) if kind == "match" else undecided(what)
 
 
 _READERS: dict[str, Callable[[Any, TableContext], Item]] = {

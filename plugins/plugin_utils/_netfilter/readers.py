@@ -49,39 +49,30 @@ def _collector_paused() -> Iterator[None]:
 
 
 def _merged(listed: NftTables, tables: Sequence[XtTable]) -> Iterator[Chain]:
-    """The chains of nft in their order, those that iptables made as iptables tells them; then the older backend's."""
-    saved = {(table.family, table.table): table for table in tables if table.in_nft}
-    told: set[tuple[str, str]] = set()
+    """The chains of nft in their order, those that iptables made in the words of iptables; then the older backend's."""
+    saved = {(table.family, table.table): table for table in tables if table.in_nft and not table.problem}
+    shown: dict[tuple[str, str], dict[str, Chain]] = {}
     for chain in listed.chains:
         where = (chain.family, chain.table)
-        table = saved.get(where)
-        if where in listed.opaque and table is not None:
-            if where not in told:
-                told.add(where)
-                yield from _as_nft_has_them(table, listed)
-        elif where in listed.opaque:
-            yield _unsaved(chain)
-        else:
+        if where in saved and where not in shown:
+            yield from _as_nft_has_them(saved[where], listed)
+        elif where not in saved:
             yield chain
+        shown.setdefault(where, {})[chain.name] = chain
     for table in tables:
         where = (table.family, table.table)
-        if not table.in_nft or (where not in {(chain.family, chain.table) for chain in listed.chains}):
-            yield from _of_its_own(table, clashes=not table.in_nft and where in saved)
+        if not table.in_nft or where not in shown:
+            yield from _of_its_own(table, clashes=not table.in_nft and (where in shown or where in saved))
 
 
 def _as_nft_has_them(table: XtTable, listed: NftTables) -> Iterator[Chain]:
     """The chains of an iptables table at the hooks and priorities where nft shows them."""
     shown = {chain.name: chain for chain in listed.chains if (chain.family, chain.table) == (table.family, table.table)}
-    if table.problem:
-        for chain in shown.values():
-            yield _closed(chain, table.problem)
-        return
     for chain in table.chains:
         base = shown.get(chain.name)
-        if base is not None and base.hook is not None:
-            yield replace(chain, hook=base.hook, priority=base.priority, kind=base.kind)
-        else:
-            yield chain
+        if base is None and chain.hook is not None:
+            continue  # iptables-save lists built-in chains that the kernel does not have yet.
+        yield chain if base is None else replace(chain, hook=base.hook, priority=base.priority, kind=base.kind)
 
 
 def _of_its_own(table: XtTable, *, clashes: bool) -> Iterator[Chain]:
@@ -89,22 +80,8 @@ def _of_its_own(table: XtTable, *, clashes: bool) -> Iterator[Chain]:
     name = f"{table.table} (legacy)" if clashes else table.table
     for chain in table.chains:
         renamed = replace(chain, table=name)
-        yield _closed(renamed, table.problem) if table.problem and chain.hook else renamed
-
-
-def _unsaved(chain: Chain) -> Chain:
-    """A chain of iptables whose rules are not known: iptables-save was not given."""
-    problem = (
-        f"the table {chain.family} {chain.table} holds rules of iptables that nft cannot show, "
-        "and iptables-save was not given"
-    )
-    opaque = tuple(rule for rule in chain.rules if "xt" in str(rule.text))
-    return _closed(chain, problem) if opaque and chain.hook else chain
-
-
-def _closed(chain: Chain, problem: str) -> Chain:
-    """The chain with nothing in it but what nobody can decide."""
-    return replace(chain, rules=(Rule((undecided(problem),), problem, 1),))
+        unread = table.problem if chain.hook else None
+        yield replace(renamed, rules=(Rule((undecided(unread),), unread, 1),)) if unread else renamed
 
 
 def _hooks(chains: Sequence[Chain]) -> dict[tuple[str, Hook], tuple[Chain, ...]]:

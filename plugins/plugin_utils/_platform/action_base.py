@@ -102,7 +102,7 @@ class FirewallAction(ActionBase):  # type: ignore[misc]
         self, request: Request, snapshot: Any, verdicts: Sequence[Verdict], plan: Plan, errors: Sequence[str]
     ) -> dict[str, Any]:
         told = [replace(verdict, reason=_with_advice(verdict, plan)) for verdict in verdicts]
-        readiness, route = assess_host(told)
+        readiness, route = assess_host(told, request.psremoting)
         result: dict[str, Any] = {
             "changed": plan.changes.changed,
             "host": request.host,

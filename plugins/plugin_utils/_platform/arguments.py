@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from ...module_utils._core.addressset import Address
@@ -44,26 +44,19 @@ def build_request(options: Mapping[str, Any], fleet: Fleet, host: str) -> Reques
     systems = tuple(options["systems"]) if options["systems"] is not None else fleet.systems(host)
     given = {**options, "ids": options["requirements"]}
     selected = needed_of(fleet, host, given)
+    selection = selection_of(fleet, host, given)
+    way = parse_choice(PsRemoting, selection["psremoting"], "psremoting")
     if not selected:
         raise InputError(_nothing_asked(systems))
     roles = fleet.roles(host)
     answers = {row.id: applicable(row, roles) for row in selected}
     not_applicable = {name: answer.reason for name, answer in answers.items() if answer.applies is False}
-    sources: dict[SourceRole, tuple[NamedSource, ...]] = {}
-    for row in selected:
-        if row.id in not_applicable or row.source_role in sources:
-            continue
-        try:
-            sources[row.source_role] = fleet.sources(host, row.source_role, options["sources"])
-        except InputError as error:
-            if row.source_role is SourceRole.AUDIT_HOST or options["requirements"]:
-                raise
-            not_applicable[row.id] = str(error)  # a fleet without devices that send traps needs nobody to take them
+    sources, sourceless = _sources(fleet, host, [row for row in selected if row.id not in not_applicable], options)
     return Request(
         host=host,
         systems=systems,
         requirements=selected,
-        openable=_openable(selected, selection_of(fleet, host, given)),
+        openable=frozenset(row.id for row in selected if opens_by_default(row, way, selection["ids"] or ())),
         sources=sources,
         destinations=_destinations(fleet, host, options["destination"]),
         state=options["state"],
@@ -71,9 +64,28 @@ def build_request(options: Mapping[str, Any], fleet: Fleet, host: str) -> Reques
         force=options["force"],
         manager=options["manager"],
         persistent=options["persistent"],
-        not_applicable=not_applicable,
+        psremoting=way,
+        not_applicable={**not_applicable, **sourceless},
         undetermined={name: answer.reason for name, answer in answers.items() if answer.applies is None},
     )
+
+
+def _sources(
+    fleet: Fleet, host: str, rows: Sequence[Requirement], options: Mapping[str, Any]
+) -> tuple[dict[SourceRole, tuple[NamedSource, ...]], dict[str, str]]:
+    """The sources by role, and the rows that have none: without devices that send traps, nobody needs to take them."""
+    sources: dict[SourceRole, tuple[NamedSource, ...]] = {}
+    sourceless: dict[str, str] = {}
+    for row in rows:
+        if row.source_role in sources:
+            continue
+        try:
+            sources[row.source_role] = fleet.sources(host, row.source_role, options["sources"])
+        except InputError as error:
+            if row.source_role is SourceRole.AUDIT_HOST or options["requirements"]:
+                raise
+            sourceless[row.id] = str(error)
+    return sources, sourceless
 
 
 def _nothing_asked(systems: tuple[str, ...]) -> str:
@@ -83,11 +95,6 @@ def _nothing_asked(systems: tuple[str, ...]) -> str:
         "it is not said what kind of system this is: set audit_ports_systems (for example [linux]), "
         "the option systems, or put the host into a group such as audit_linux"
     )
-
-
-def _openable(selected: tuple[Requirement, ...], selection: Mapping[str, Any]) -> frozenset[str]:
-    way = parse_choice(PsRemoting, selection["psremoting"], "psremoting")
-    return frozenset(row.id for row in selected if opens_by_default(row, way, selection["ids"] or ()))
 
 
 def _destinations(fleet: Fleet, host: str, asked: str | None) -> tuple[Address, ...]:

@@ -14,7 +14,7 @@ from typing import Any, Protocol
 from ...module_utils._core.addressset import Address, AddressSet
 from ...module_utils._core.changes import ChangeSet
 from ...module_utils._core.records import Requirement, Verdict
-from ...module_utils._core.vocabulary import SourceRole
+from ...module_utils._core.vocabulary import PsRemoting, SourceRole
 
 
 @dataclass(frozen=True)
@@ -58,6 +58,7 @@ class Request:
     force: bool = False
     manager: str = "auto"
     persistent: bool = True
+    psremoting: PsRemoting = PsRemoting.AUTO
     not_applicable: Mapping[str, str] = field(default_factory=dict)
     undetermined: Mapping[str, str] = field(default_factory=dict)
 

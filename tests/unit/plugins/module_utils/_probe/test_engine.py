@@ -10,7 +10,7 @@ import socket
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 
 import pytest
 from ansible_collections.agentless.audit_ports.plugins.module_utils._core.records import Observation, to_result
@@ -45,13 +45,10 @@ def _listening(banner: bytes = b"") -> Iterator[int]:
                     peer, _address = listener.accept()
                 except OSError:
                     return
-                with peer:
-                    peer.sendall(banner)
+                with peer, suppress(OSError):
                     peer.settimeout(5)
-                    try:
-                        peer.recv(1)
-                    except OSError:
-                        pass
+                    peer.sendall(banner)
+                    peer.recv(1)
 
         thread = threading.Thread(target=serve, daemon=True)
         thread.start()

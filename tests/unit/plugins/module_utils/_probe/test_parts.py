@@ -86,9 +86,7 @@ def test_wheel_sleeps_no_longer_than_to_the_next_item() -> None:
 
 
 @given(st.lists(st.tuples(st.integers(0, 3), st.integers(0, 5)), max_size=80), st.integers(1, 4), st.randoms())
-def test_spreader_loses_nothing_and_keeps_the_cap(
-    items: list[tuple[int, int]], cap: int, chance: random.Random
-) -> None:
+def test_spreader_keeps_cap_and_order(items: list[tuple[int, int]], cap: int, chance: random.Random) -> None:
     spreader: Spreader[tuple[str, int]] = Spreader(cap)
     for number, (subnet, host) in enumerate(items):
         spreader.add(str(subnet), f"{subnet}.{host}", (f"{subnet}.{host}", number))

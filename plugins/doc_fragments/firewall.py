@@ -104,7 +104,7 @@ options:
     elements: dict
   ports:
     description:
-      - Other ports for requirements, by id, such as C({linux.ssh: 2222}).
+      - Other ports than the catalog's, as a dictionary of ids and ports.
       - Defaults to the variable C(audit_ports_ports).
     type: dict
 """

@@ -226,6 +226,7 @@ from ..module_utils._core.addressset import parse_address
 from ..module_utils._core.errors import AuditPortsError, InputError
 from ..module_utils._core.records import Observation, Requirement, to_result
 from ..module_utils._core.selection import applicable
+from ..module_utils._core.vocabulary import System
 from ..module_utils._probe.engine import Engine
 from ..module_utils._probe.records import ProbeOptions
 from ..module_utils._probe.secret import Secret
@@ -280,14 +281,15 @@ class LookupModule(LookupBase):  # type: ignore[misc]
 
     def _requirements(self, fleet: Fleet, host: str) -> tuple[Requirement, ...]:
         """What is needed of the host itself: by its systems, and by what it is for the network."""
-        named = self.get_option("systems")
-        is_known = host in fleet.hostvars
-        if not is_known and named is None and self.get_option("requirements") is None:
-            raise InputError(
-                f"{host} is not in the inventory, so it is not known what is needed of it: give systems or requirements"
-            )
-        roles = fleet.roles(host)
         given = {name: self.get_option(option) for name, option in _SELECTION.items()}
+        if host not in fleet.hostvars and given["systems"] is None:
+            if given["ids"] is None:
+                raise InputError(
+                    f"{host} is not in the inventory, so it is not known what is needed of it:"
+                    " give systems or requirements"
+                )
+            given["systems"] = [system.value for system in System]
+        roles = fleet.roles(host)
         return tuple(row for row in needed_of(fleet, host, given) if applicable(row, roles).applies)
 
     def _probe_options(self) -> ProbeOptions:

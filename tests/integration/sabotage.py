@@ -25,11 +25,11 @@ exit "$result"
 _KILL = "kill -9 0"
 _NOTHING = ":"
 
-# Moves the program out of the way and puts the wrapper where it was; its name, which it may look at, stays.
+# The program goes elsewhere under its own name, which it may look at, and the wrapper is where it was.
 _INSTALL = """\
 program=$(command -v {program})
 mkdir -p /usr/local/real
-[ -e /usr/local/real/{program} ] || mv "$program" /usr/local/real/{program}
+[ -e /usr/local/real/{program} ] || cp -p "$program" /usr/local/real/{program}
 cat >"$program" <<'WRAPPER'
 {wrapper}WRAPPER
 chmod 755 "$program"
@@ -55,7 +55,7 @@ def calls(host: str, program: str) -> int:
 
 def repair(host: str, program: str) -> None:
     """Put the program back."""
-    run_in(host, "sh", "-c", f'mv /usr/local/real/{program} "$(command -v {program})"')
+    run_in(host, "sh", "-c", f'program=$(command -v {program}) && cp -p /usr/local/real/{program} "$program"')
 
 
 def _install(host: str, program: str, call: int, moments: dict[str, str]) -> None:

@@ -22,7 +22,7 @@ _STAGES = ("before-logging", "before", "after", "after-logging", "reject", "trac
 
 @dataclass(frozen=True)
 class Composed:
-    """What ufw loads: one text per family, and sentences about what could not be followed and can concern any packet."""
+    """What ufw loads: one text per family, and sentences about what could not be followed, for all packets."""
 
     texts: tuple[str, ...]
     problems: tuple[str, ...]

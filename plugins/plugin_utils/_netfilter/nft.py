@@ -130,4 +130,3 @@ def _read_rule(body: Mapping[str, Any], position: int, context: TableContext) ->
         body.get("handle"),
         body.get("comment"),
     )
-

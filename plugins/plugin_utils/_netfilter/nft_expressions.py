@@ -137,6 +137,8 @@ def constant(kind: str, item: Any) -> Typed:
 def _read_bitwise(operator: str, operands: list[Any], maps: MapReader) -> Typed:
     """Operands are expressions and constants; a constant has the type of the other operand."""
     (left,) = read_expression(operands[0], maps)
+    if left.kind == UNKNOWN:
+        return left
     found = left
     for operand in operands[1:]:
         right = _operand(found.kind, operand, maps)

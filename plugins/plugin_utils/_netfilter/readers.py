@@ -13,10 +13,17 @@ from dataclasses import replace
 from .ipset import parse_ipsets
 from .model import Chain, Hook, Rule, Ruleset, XtTable
 from .nft import NftTables, parse_nft
-from .statements import undecided
+from .statements import ACCEPT, undecided
 from .xtables import parse_xtables
 
-_FAMILIES = {"ip": ("ip",), "ip6": ("ip6",), "inet": ("ip", "ip6"), "netdev": ("ip", "ip6")}
+_FAMILIES = {
+    "ip": ("ip",),
+    "ip6": ("ip6",),
+    "inet": ("ip", "ip6"),
+    "netdev": ("ip", "ip6"),
+    "bridge": ("bridge",),
+    "arp": ("ip",),
+}
 
 
 def read_ruleset(*, nft: str | None, xtables: Sequence[str], ipset: str | None) -> Ruleset:
@@ -32,7 +39,7 @@ def read_ruleset(*, nft: str | None, xtables: Sequence[str], ipset: str | None) 
     gaps = (*listed.gaps, *gaps)
     if nft is None and not tables:
         gaps = (*gaps, "neither the rules of nft nor those of iptables are known")
-    chains = list(_merged(listed, tables))
+    chains = [_instead_of_arp(chain) for chain in _merged(listed, tables)]
     return Ruleset(_hooks(chains), {chain.key: chain for chain in chains}, gaps)
 
 
@@ -84,6 +91,17 @@ def _of_its_own(table: XtTable, *, clashes: bool) -> Iterator[Chain]:
         yield replace(renamed, rules=(Rule((undecided(unread),), unread, 1),)) if unread else renamed
 
 
+def _instead_of_arp(chain: Chain) -> Chain:
+    """A chain of the family arp that may drop, as one that perhaps keeps IPv4 packets away; ARP is not walked."""
+    if chain.family != "arp" or chain.hook not in (Hook.INPUT, Hook.OUTPUT):
+        return chain
+    harmless = all(item is ACCEPT or not hasattr(item, "apply") for rule in chain.rules for item in rule.effective)
+    if chain.policy == "accept" and harmless:
+        return chain
+    doubt = f"the chain {chain.name} of table arp {chain.table} may keep its neighbours from finding this host"
+    return replace(chain, hook=Hook.INGRESS, rules=(), policy="drop", doubt=doubt)
+
+
 def _hooks(chains: Sequence[Chain]) -> dict[tuple[str, Hook], tuple[Chain, ...]]:
     """The base chains per family and hook in the order in which the kernel calls them.
 
@@ -92,7 +110,7 @@ def _hooks(chains: Sequence[Chain]) -> dict[tuple[str, Hook], tuple[Chain, ...]]
     found: dict[tuple[str, Hook], list[Chain]] = {}
     newest_first = sorted(enumerate(chains), key=lambda item: (item[1].priority, -item[0]))
     for _age, chain in newest_first:
-        if chain.hook is not None:
+        if chain.hook is not None and (chain.family != "arp" or chain.doubt):
             for family in _FAMILIES.get(chain.family, ()):
                 found.setdefault((family, chain.hook), []).append(chain)
     return {where: tuple(called) for where, called in found.items()}

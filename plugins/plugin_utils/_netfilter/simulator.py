@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from typing import Any
 
 from ...module_utils._core.ranges import RangeSet
 from .addresstypes import addresses_of_types
@@ -103,6 +104,8 @@ class _Journey:
     runner: ChainRunner
 
     def arrive(self, flows: list[Flow]) -> None:
+        for hook in (Hook.PREROUTING, Hook.INPUT):
+            flows = self._bridged(hook, flows)
         for hook in (Hook.INGRESS, Hook.PREROUTING):
             flows = self._hook(hook, flows)
         local, foreign = self._routed(flows)
@@ -121,6 +124,8 @@ class _Journey:
         flows = self._leaving(flows)
         for hook in (Hook.FORWARD if forwarded else Hook.OUTPUT, Hook.POSTROUTING, Hook.EGRESS):
             flows = self._hook(hook, flows)
+        for hook in (Hook.OUTPUT, Hook.POSTROUTING):
+            flows = self._bridged(hook, flows)
         for flow in flows:
             self.runner.end(flow, Fate.PASSES, None, "")
         self.runner.stage = "arrival"
@@ -132,6 +137,29 @@ class _Journey:
         for _priority, station in self._stations(hook, flows[0].version):
             flows = station(flows)
         return flows
+
+    def _bridged(self, hook: Hook, flows: list[Flow]) -> list[Flow]:
+        """What chains of the family bridge do to frames that come or go by a bridge of this host."""
+        for chain in self.ruleset.hooks.get(("bridge", hook), ()):
+            flows = merged([later for flow in flows for later in self._bridge_chain(chain, flow)])
+        return flows
+
+    def _bridge_chain(self, chain: Chain, flow: Flow) -> list[Flow]:
+        side = "iif" if self.runner.stage == "arrival" else "oif"
+        bridge = self.host.interface(getattr(flow, side) or "")
+        if bridge is None or bridge.kind != "bridge":
+            return [flow]
+        ports = [item.name for item in self.host.interfaces if item.master == bridge.name]
+        if len(ports) != 1:
+            where = f"chain {chain.name} of table bridge {chain.table}"
+            return self._perhaps(
+                replace(chain, doubt=f"nobody can tell by which port of {bridge.name} {where} sees it"), flow
+            )
+        # Connections are followed on bridges only where a rule there asks for them; such a rule sees them as here.
+        changes: dict[str, Any] = {side: ports[0], "tracking": "tracked"}
+        back: dict[str, Any] = {side: bridge.name, "tracking": flow.tracking}
+        passed = self.runner.base_chain(chain, [replace(flow, **changes)])
+        return [replace(later, **back) for later in passed]
 
     def _stations(self, hook: Hook, version: int) -> list[tuple[int, Callable[[list[Flow]], list[Flow]]]]:
         chains = self.ruleset.hooks.get(("ip" if version == 4 else "ip6", hook), ())
@@ -155,12 +183,16 @@ class _Journey:
     def _limited(self, chain: Chain, flow: Flow) -> list[Flow]:
         """A chain that is only called for some interfaces, or perhaps not at all."""
         if chain.doubt:
-            place = Place(chain, None, "gap")
-            met = replace(flow, assumptions=flow.assumptions | {(place, True)})
-            unmet = replace(flow, assumptions=flow.assumptions | {(place, False)})
-            return [unmet, *self.runner.base_chain(chain, [met])]
+            return self._perhaps(chain, flow)
         device = flow.iif if chain.hook is Hook.INGRESS else flow.oif
         return self.runner.base_chain(chain, [flow]) if device in chain.devices else [flow]
+
+    def _perhaps(self, chain: Chain, flow: Flow) -> list[Flow]:
+        """A chain of which nobody knows whether it is called."""
+        place = Place(chain, None, "gap")
+        met = replace(flow, assumptions=flow.assumptions | {(place, True)})
+        unmet = replace(flow, assumptions=flow.assumptions | {(place, False)})
+        return [unmet, *self.runner.base_chain(chain, [met])]
 
     def _translate(self, hook: Hook, chains: list[Chain], flows: list[Flow]) -> list[Flow]:
         done: list[Flow] = []

@@ -34,7 +34,7 @@ from .xtables_arguments import Arguments, Option, Section
 from .xtables_conntrack import conntrack, state
 from .xtables_lines import UnreadableError, shown
 from .xtables_sets import KnownSets, set_match
-from .xtables_special import BridgePort, SocketOwner
+from .xtables_special import BridgePort, MaskedAddress, SocketOwner
 from .xtables_values import (
     address_range,
     icmp_type,
@@ -101,7 +101,7 @@ def _address(option: Option, version: int) -> Match:
         value, mask = networks[0]
         ranges = ranges_of_network(value, mask, version)
         if ranges is None:
-            return MaskedIs(FieldValue(field), mask, value, option.negated)
+            return MaskedAddress(field, value, mask, option.negated)
         return field_in(field, ranges, negated=option.negated)
     if option.negated:
         raise UnreadableError("several addresses cannot be negated together")

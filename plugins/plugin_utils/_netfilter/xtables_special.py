@@ -7,10 +7,14 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from ...module_utils._core.ranges import RangeSet
+from ...module_utils._core.ranges import Range, RangeSet
+from .expressions import FieldValue, holds_clients
 from .flow import ICMP, ICMPV6, TCP, UDP, Field, Flow, Value
 from .flow import READERS as FIELD_READERS
 from .matches import Answer, Truth
+
+_MOST_RUNS = 512
+_LARGEST_ADDRESS_BITS = 128
 
 
 @dataclass(frozen=True)
@@ -93,3 +97,56 @@ class PortWithin:
             if self.base is None and self.keeps and self.low <= port <= self.high:
                 return ((flow, port),)
         return ((flow, anyone),)
+
+
+@dataclass(frozen=True)
+class MaskedAddress:
+    """An address of the packet under a mask with holes is ``value``, or with ``negated`` is not."""
+
+    which: Field
+    value: int
+    mask: int
+    negated: bool = False
+
+    def evaluate(self, flow: Flow) -> Answer:
+        """See Match. The clients are split where the mask cuts them into at most a few hundred ranges."""
+        inside, outside = (Truth.FALSE, Truth.TRUE) if self.negated else (Truth.TRUE, Truth.FALSE)
+        address = FIELD_READERS[self.which](flow)
+        if isinstance(address, int):
+            return ((flow, inside if address & self.mask == self.value else outside),)
+        found = self._among(flow.clients) if holds_clients(FieldValue(self.which), flow) else None
+        if found is None:
+            return ((flow, Truth.MAYBE),)
+        parts = ((found, inside), (flow.clients - found, outside))
+        return tuple((flow.with_clients(clients), truth) for clients, truth in parts if clients)
+
+    def _among(self, clients: RangeSet) -> RangeSet | None:
+        size = (self.mask & -self.mask) - 1  # the lowest bits, which are free, make runs of this size
+        runs: list[Range] = []
+        for low, high in clients:
+            start = self._next(low)
+            while start is not None and start <= high:
+                runs.append((start, min(start | size, high)))
+                if len(runs) > _MOST_RUNS:
+                    return None
+                start = self._next((start | size) + 1)
+        return RangeSet(runs)
+
+    def _next(self, number: int) -> int | None:
+        """The lowest number from this one on that has ``value`` under the mask; None where there is none."""
+        if number & self.mask == self.value:
+            return number
+        wrong = (number ^ self.value) & self.mask
+        highest = 1 << wrong.bit_length() - 1
+        if not number & highest:
+            # Setting the highest wrong bit makes it larger: what is below may be as low as the mask allows.
+            return self._lowest((number | highest) & ~(highest - 1))
+        # That bit must become 0: a free bit above it that is 0 has to become 1.
+        free = ~(number | self.mask) & ~(highest * 2 - 1)
+        carry = free & -free
+        if carry.bit_length() > _LARGEST_ADDRESS_BITS:
+            return None
+        return self._lowest((number | carry) & ~(carry - 1))
+
+    def _lowest(self, number: int) -> int:
+        return number & ~self.mask | self.value

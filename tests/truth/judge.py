@@ -49,7 +49,11 @@ def current_rules(field: Field, *, iptables: bool, ipset: bool) -> Ruleset:
     """The rules that the host's kernel has now, read by the commands that a check runs."""
     texts = []
     if iptables:
-        texts = [field.run(command) for command in ("iptables-save", "ip6tables-save")]
+        texts = [
+            field.run(f"{command}{backend}-save")
+            for command in ("iptables", "ip6tables")
+            for backend in ("-nft", "-legacy")
+        ]
     return read_ruleset(
         nft=field.run("nft", "-j", "list", "ruleset"),
         xtables=texts,

@@ -18,6 +18,12 @@ from ansible_collections.agentless.audit_ports.plugins.plugin_utils._netfilter.m
 from .field import HOST, SOURCES, Field, Probe
 from .judge import current_rules, host_view, judge, judge_network
 
+_LEGACY_CHAINS = {
+    "filter": ("INPUT", "FORWARD", "OUTPUT"),
+    "nat": ("PREROUTING", "INPUT", "OUTPUT", "POSTROUTING"),
+    "mangle": ("PREROUTING", "INPUT", "FORWARD", "OUTPUT", "POSTROUTING"),
+    "raw": ("PREROUTING", "OUTPUT"),
+}
 SCENARIOS = sorted(Path(__file__).with_name("scenarios").glob("*.yml"))
 PANEL = ["tcp/22", "tcp/80", "udp/161", "icmp"]
 NETWORKS = {4: "192.0.2.0/27", 6: "2001:db8:1::/64"}
@@ -102,9 +108,15 @@ def _unload(field: Field, scenario: dict[str, Any]) -> None:
     if scenario.get("legacy"):
         for command in ("iptables", "ip6tables"):
             if command in scenario:
-                field.run(f"{command}-legacy-restore", text=_EMPTY)
+                field.run(f"{command}-legacy-restore", text=_nothing())
     if "ipset" in scenario:
+        field.run("ipset", "flush")
         field.run("ipset", "destroy")
 
 
-_EMPTY = "*filter\nCOMMIT\n*nat\nCOMMIT\n*mangle\nCOMMIT\n*raw\nCOMMIT\n"
+def _nothing() -> str:
+    """Empty tables of the older backend, for its restore command."""
+    tables = []
+    for table, chains in _LEGACY_CHAINS.items():
+        tables += [f"*{table}", *(f":{chain} ACCEPT" for chain in chains), "COMMIT"]
+    return "\n".join(tables) + "\n"

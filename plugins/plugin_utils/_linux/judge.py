@@ -7,7 +7,7 @@ reboot.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
 from ...module_utils._core.addressset import Address, AddressSet
@@ -17,7 +17,8 @@ from .._netfilter.model import Fate, Outcome, Packet, Step
 from .._netfilter.simulator import walk
 from .manager import BootPart
 from .network import arrivals, interface_of
-from .read import BOOT_LOADERS
+from .read import BOOT_LOADERS, WRAPPERS
+from .service_acl import PROGRAMS_OF, UNITS_OF, Denial, unit_denials, wrapper_denials
 from .snapshot import Snapshot
 
 _STATUS_OF = {
@@ -70,7 +71,9 @@ def judge(
         packet = Packet(requirement.protocol.value, source, destination, requirement.port, iif)
         here = tuple(_judged(snapshot, packet, outcome) for outcome in walk(snapshot.ruleset, packet, snapshot.view))
         found = _combined(found, here) if found else here
-    return tuple(part for judgement in found for part in _after_reboot(snapshot, judgement))
+    denials = _denials(snapshot, requirement)
+    kept_out = [part for judgement in found for part in _behind_the_firewall(judgement, denials)]
+    return tuple(part for judgement in kept_out for part in _after_reboot(snapshot, judgement))
 
 
 def _hindrance(
@@ -137,6 +140,38 @@ def decision_of(snapshot: Snapshot, step: Step) -> Decision:
     where = f"{place} handle {step.handle}" if step.handle is not None else f"{place} rule {step.position}"
     what = f"the policy of chain {place}" if step.kind == "policy" else f"rule {step.position} of chain {place}"
     return Decision(kind, where, f"{what}: {step.text}")
+
+
+def _denials(snapshot: Snapshot, requirement: Requirement) -> list[Denial]:
+    """What the service of a requirement does not answer, whatever the firewall lets in."""
+    service = requirement.service
+    found: list[Denial] = []
+    for name in UNITS_OF.get(service, ()):
+        unit = snapshot.units.get(name)
+        if unit is not None and unit.running:
+            found += unit_denials(name, unit.allow, unit.deny)
+    for program in PROGRAMS_OF.get(service, ()):
+        if program in snapshot.wrapped:
+            found += wrapper_denials(program, *(snapshot.files.get(path, "") for path in WRAPPERS))
+    return found
+
+
+def _behind_the_firewall(judgement: Judgement, denials: Sequence[Denial]) -> Iterator[Judgement]:
+    """The judgement, with the parts of its source that are let in and that the service then does not answer."""
+    left = judgement.source
+    for denial in denials if judgement.status is VerdictStatus.OPEN else ():
+        part = left & denial.sources
+        if part:
+            verb = (
+                "let in, and then kept out by"
+                if denial.status is VerdictStatus.BLOCKED
+                else "let in, but it depends on"
+            )
+            reason = f"{verb} {denial.decision.text}"
+            yield Judgement(part, denial.status, reason, (denial.decision,))
+            left = left - part
+    if left:
+        yield replace(judgement, source=left)
 
 
 def _combined(first: tuple[Judgement, ...], second: tuple[Judgement, ...]) -> tuple[Judgement, ...]:

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from .._platform import sh
 from .._platform.interface import Command
+from .service_acl import ACL_UNITS
 
 STATE_DIRECTORY = "/var/lib/agentless-audit"
 LOCK_FILE = "/run/lock/agentless-audit.lock"
@@ -31,6 +32,7 @@ BOOT_LOADERS = (
     "apf",
 )
 UNITS = ("firewalld", "ufw", *BOOT_LOADERS)
+WRAPPERS = ("/etc/hosts.allow", "/etc/hosts.deny")
 
 # Changing files: the managers' own configuration and our records. A write is only made when these are as they were
 # read.
@@ -90,6 +92,11 @@ audit_ports_hashes() {{
     set -- $(audit_ports_existing /etc/firewalld/zones/*.xml /etc/firewalld/zones/*.xml.old /etc/ufw/user*.rules)
     [ $# -eq 0 ] || sha256sum -- "$@"
 }}
+audit_ports_wrapped() {{
+    for audit_ports_maps in $(grep -l libwrap /proc/[0-9]*/maps 2>/dev/null); do
+        cat "${{audit_ports_maps%maps}}comm"
+    done
+}}
 audit_ports_builtin() {{
     grep -c -F nf_tables.ko "/lib/modules/$(uname -r)/modules.builtin"
 }}
@@ -115,12 +122,13 @@ def read_command(*, withdrawing: bool) -> Command:
     """The command. ``withdrawing``: also find out whose connection this is, through ``sudo`` too."""
     lines = [sh.part(name, argv) for name, argv in _PARTS]
     lines.append("audit_ports_part kernel audit_ports_files " + _KERNEL)
-    lines.append("audit_ports_part files audit_ports_files " + f"{_GUARDED} {_SHIPPED} {_RECORDS}")
+    lines.append("audit_ports_part files audit_ports_files " + f"{_GUARDED} {_SHIPPED} {_RECORDS} {' '.join(WRAPPERS)}")
     lines.append("command -v ipset >/dev/null 2>&1 && audit_ports_part ipset ipset save")
     lines.append("command -v nft >/dev/null 2>&1 || audit_ports_part builtin audit_ports_builtin")
-    units = " ".join(f"{unit}.service" for unit in UNITS)
-    properties = "--property=Id,LoadState,ActiveState,UnitFileState"
+    units = " ".join(f"{unit}.service" for unit in dict.fromkeys((*UNITS, *ACL_UNITS)))
+    properties = "--property=Id,LoadState,ActiveState,UnitFileState,IPAddressAllow,IPAddressDeny"
     lines.append(f"audit_ports_part units systemctl show {properties} {units}")
+    lines.append("grep -qs '^[^#]' /etc/hosts.deny && audit_ports_part wrapped audit_ports_wrapped")
     lines.append(f"[ -f {STATE_DIRECTORY}/journal.json ] && audit_ports_part hashes audit_ports_hashes")
     if withdrawing:
         lines.append("audit_ports_part connection audit_ports_connection")

@@ -23,17 +23,20 @@ from .read import STATE_DIRECTORY
 from .ufw import parse_ufw
 
 _NOT_FOUND = 127
+_UNIT_PROPERTIES = ("LoadState", "ActiveState", "UnitFileState", "IPAddressAllow", "IPAddressDeny")
 _NO_NFT_RULES = '{"nftables": []}'
 _FILE = re.compile(r"^@@[0-9a-f]+:file (/\S.*)$", re.MULTILINE)
 
 
 @dataclass(frozen=True)
 class Unit:
-    """A systemd unit: LoadState, ActiveState and UnitFileState in systemd's own words."""
+    """A systemd unit: LoadState, ActiveState, UnitFileState, IPAddressAllow, IPAddressDeny in systemd's own words."""
 
     load: str
     active: str
     enabled: str
+    allow: str = ""
+    deny: str = ""
 
     @property
     def running(self) -> bool:
@@ -58,6 +61,7 @@ class Snapshot:
     hashes: Mapping[str, str] = field(default_factory=dict)
     fingerprint: str = ""
     policy_routing: bool = False
+    wrapped: frozenset[str] = frozenset()
     peer: tuple[Address, int] | None = None
     problem: str | None = None
 
@@ -93,6 +97,7 @@ def parse_snapshot(parts: Mapping[str, Part]) -> Snapshot:
         journal=parse_journal(files.get(state[0]), files.get(state[1])),
         hashes=parse_hashes(_out(parts, "hashes")),
         fingerprint=parts["fingerprint"].out.strip(),
+        wrapped=frozenset(_out(parts, "wrapped").split()),
         policy_routing=has_policy_routing(parts["rule"].out),
         peer=_peer(_out(parts, "connection")),
         problem=_problem(parts),
@@ -171,8 +176,7 @@ def _units(text: str) -> dict[str, Unit]:
     for block in text.split("\n\n"):
         values = dict(line.split("=", 1) for line in block.splitlines() if "=" in line)
         if "Id" in values:
-            states = (values.get(name, "") for name in ("LoadState", "ActiveState", "UnitFileState"))
-            units[values["Id"].removesuffix(".service")] = Unit(*states)
+            units[values["Id"].removesuffix(".service")] = Unit(*(values.get(name, "") for name in _UNIT_PROPERTIES))
     return units
 
 

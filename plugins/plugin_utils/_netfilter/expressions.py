@@ -123,4 +123,5 @@ def holds_clients(expression: Expression, flow: Flow) -> bool:
     if not isinstance(expression, FieldValue):
         return False
     field = {"source": Field.SOURCE, "destination": Field.DESTINATION}.get(flow.linked)
-    return expression.field is Field.CT_ORIGINAL_SOURCE or expression.field is field
+    of_connection = expression.field is Field.CT_REPLY_DESTINATION and flow.reply_linked
+    return of_connection or expression.field is Field.CT_ORIGINAL_SOURCE or expression.field is field

@@ -275,10 +275,11 @@ READERS: dict[Field, Callable[[Flow], Value]] = {
 }
 
 # How a flow is narrowed to a part of a field's values: sound for the clients, a guess for everything else.
-NARROWERS: dict[Field, Callable[[Flow, RangeSet], Flow]] = {
+NARROWERS: dict[Field, Callable[[Flow, RangeSet], Flow | None]] = {
     Field.SOURCE: _linked_or_narrow("source"),
     Field.DESTINATION: _linked_or_narrow("destination"),
     Field.CT_ORIGINAL_SOURCE: lambda flow, values: flow.with_clients(values),
+    Field.CT_REPLY_DESTINATION: lambda flow, values: flow.with_clients(values) if flow.reply_linked else None,
     Field.SOURCE_PORT: _narrow("source_port"),
     Field.DESTINATION_PORT: _narrow("destination_port"),
     Field.TRANSPORT_SOURCE: _narrow("source_port"),

@@ -56,6 +56,8 @@ _ADDRESSES = {
 _PORTS = {
     "--ctorigsrcport": Field.CT_ORIGINAL_SOURCE_PORT,
     "--ctorigdstport": Field.CT_ORIGINAL_DESTINATION_PORT,
+    "--ctreplsrcport": Field.CT_REPLY_SOURCE_PORT,
+    "--ctrepldstport": Field.CT_REPLY_DESTINATION_PORT,
 }
 # A packet that belongs to no connection.
 _WITHOUT = AnyBit(FieldValue(Field.CT_STATE), STATE_INVALID | STATE_UNTRACKED)

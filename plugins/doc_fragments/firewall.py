@@ -65,9 +65,11 @@ options:
     default: false
   manager:
     description:
-      - The firewall manager to change. V(auto) takes the one in charge.
+      - The firewall manager to change. V(auto) takes the one in charge of firewalld and ufw.
+      - With V(nftables) or V(iptables), a rule with the comment C(agentless-audit) is put into the chain that decides,
+        in the kernel alone. It is lost at a reboot unless you store it in the file that is loaded then.
     type: str
-    choices: [auto, firewalld, ufw]
+    choices: [auto, firewalld, ufw, nftables, iptables]
     default: auto
   persistent:
     description:

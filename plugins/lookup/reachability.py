@@ -265,8 +265,11 @@ class LookupModule(LookupBase):  # type: ignore[misc]
             probes = plan_probes(self._targets(fleet, [str(term) for term in self._flatten(terms)]))
         except AuditPortsError as error:
             raise AnsibleLookupError(str(error)) from error
-        with Engine(options, runner=run_ping) as engine:
-            observed = list(_with_progress(engine.run(probes), len(probes)))
+        try:
+            with Engine(options, runner=run_ping) as engine:
+                observed = list(_with_progress(engine.run(probes), len(probes)))
+        except OSError as error:
+            raise AnsibleLookupError(f"the controller has not the means to probe: {error}") from error
         observed.sort(key=lambda item: (item[0], item[1].address or ""))
         return [to_result(observation) for _index, observation in observed]
 

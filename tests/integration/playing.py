@@ -68,6 +68,10 @@ class Run:
         """What the firewall plugin returned for a host, the last time that it ran there in this run."""
         return self.of(FIREWALL, host)[-1].data
 
+    def failed(self, host: str) -> bool:
+        """Whether the firewall plugin failed on a host, or did not reach it, the last time that it ran there."""
+        return self.of(FIREWALL, host)[-1].status in ("failed", "unreachable")
+
     def verdict(self, host: str, requirement: str) -> Mapping[str, Any]:
         found: list[Mapping[str, Any]] = self.firewall(host)["verdicts"]
         return next(verdict for verdict in found if verdict["requirement"] == requirement)

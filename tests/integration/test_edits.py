@@ -79,7 +79,7 @@ def test_runtime_state_of_others_survives_our_opening(story: Story, host: str) -
 @pytest.mark.parametrize(("host", "twin"), EDITED.items())
 def test_what_others_did_stays_and_exactly_ours_goes(story: Story, host: str, twin: str) -> None:
     result = story.withdraw.firewall(host)
-    assert (result["changed"], result.get("failed", False)) == (True, False), result["msg"]
+    assert (result["changed"], story.withdraw.failed(host)) == (True, False), result["msg"]
     assert _stored(story.end[host]) == _stored(story.end[twin])
     assert sorted(story.end[host].rules.splitlines()) == sorted(story.end[twin].rules.splitlines())
     assert story.end[host].record == ()

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 import pytest
 
 from tests.integration.configuration import Configuration, configurations
-from tests.integration.playing import FIREWALL, Run, play, warnings_of
+from tests.integration.playing import Run, play, warnings_of
 from tests.lab.fixture import INVENTORY, reboot, run_in
 from tests.tools.cores import Core
 
@@ -185,10 +185,9 @@ def test_check_mode_tells_what_would_change_and_changes_nothing(story: Story) ->
 
 
 def test_enforce_fails_in_check_mode_for_what_is_not_open(story: Story) -> None:
-    (result,) = story.enforced.of(FIREWALL, "debian12-ufw")
-    assert result.status == "failed"
-    assert "linux.ssh (tcp/22) is blocked" in result.data["msg"]
-    assert not story.enforced.firewall("services").get("failed")
+    assert story.enforced.failed("debian12-ufw")
+    assert "linux.ssh (tcp/22) is blocked" in story.enforced.firewall("debian12-ufw")["msg"]
+    assert not story.enforced.failed("services")
 
 
 def test_a_limit_does_not_hide_the_sources(story: Story) -> None:

@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from tests.reach.services import COMMUNITY
-from tests.reach.world import NOBODY_ON_LINK, TARGET, TARGET_V6, World
+from tests.reach.world import TARGET, TARGET_V6, World
 
 _MANY = [f"10.77.1.{last}" for last in range(20, 60)]
 
@@ -190,7 +190,7 @@ def test_own_firewall_is_our_fault(world: World) -> None:
 
 def test_source_address_that_is_not_ours(world: World) -> None:
     """A source address that the vantage has not got is our fault, for TCP, UDP and echo alike."""
-    probes = [
+    probes: list[dict[str, Any]] = [
         {"address": TARGET, "port": 22},
         {"address": TARGET, "protocol": "udp", "port": 161, "service": "snmp"},
         {"address": TARGET, "protocol": "icmp", "service": "icmp_echo"},
@@ -232,11 +232,9 @@ def test_interrupt_leaves_nothing(world: World) -> None:
     assert int(left) <= 4  # the three standard ones, and the listing itself
 
 
-def test_neighbour_table_is_not_flooded(world: World) -> None:
-    """Hundreds of dead hosts on the own link do not turn a live routed host silent, nor each other."""
-    dead = [f"10.77.0.{last}" for last in range(100, 220)]
-    probes = [{"address": address, "port": 22} for address in dead] + [_ssh(TARGET)]
+def test_dead_hosts_do_not_silence_a_live_one(world: World) -> None:
+    """A hundred dead addresses on the own link change nothing for a live host behind the router."""
+    probes = [{"address": f"10.77.0.{last}", "port": 22} for last in range(100, 200)] + [_ssh(TARGET)]
     found = sorted(world.probe(probes, retries=0), key=lambda row: int(row["index"]))
     assert found[-1]["status"] == "open"
     assert {row["status"] for row in found[:-1]} <= {"filtered", "unreachable"}
-    assert NOBODY_ON_LINK not in dead

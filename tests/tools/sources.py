@@ -25,7 +25,7 @@ SOURCES = {
     ".ansible-lint", ".gitattributes", ".gitignore", ".yamllint", "Makefile", "demo", "lab", "run",
 }  # fmt: skip
 # Texts of others, what antsibull-changelog writes, and what tests feed to parsers as it was captured.
-NOT_OURS = re.compile(r"^(LICENSE|CHANGELOG\.rst|changelogs/changelog\.yaml|tests/.*/fixtures/.*)$")
+NOT_OURS = re.compile(r"^(LICENSE|CHANGELOG\.rst|changelogs/changelog\.yaml|tests/.*/fixtures\w*/.*)$")
 # /root/.ssh is the same on every machine: root's own place in a host of the lab.
 MACHINE_PATH = re.compile(r"(?<![\w.}/])/(?:root/(?!\.ssh\b)|work/|home/\w+/)")
 PLUGIN_FILE_LINES = 400

@@ -98,9 +98,9 @@ class Field:
             raise error
         return done.stdout
 
-    def observe(self, probes: Sequence[Probe]) -> dict[Probe, str]:
+    def observe(self, probes: Sequence[Probe], sender_role: str = "client") -> dict[Probe, str]:
         """What became of each packet: ``passes``, ``rejected`` or ``dropped``. All are sent at once."""
-        with self.inside("client"):
+        with self.inside(sender_role):
             sockets = {_send(probe): probe for probe in probes}
         seen = dict.fromkeys(probes, "dropped")
         watch = selectors.EpollSelector()

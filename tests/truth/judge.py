@@ -61,9 +61,9 @@ def current_rules(field: Field, *, iptables: bool, ipset: bool) -> Ruleset:
     )
 
 
-def judge(ruleset: Ruleset, host: HostView, probe: Probe) -> Outcome:
+def judge(ruleset: Ruleset, host: HostView, probe: Probe, iif: str = LAN) -> Outcome:
     """The one outcome for a probe's packet."""
-    packet = Packet(probe.protocol, AddressSet.parse(probe.source), ip_address(probe.destination), probe.port, LAN)
+    packet = Packet(probe.protocol, AddressSet.parse(probe.source), ip_address(probe.destination), probe.port, iif)
     (outcome,) = walk(ruleset, packet, host)
     return outcome
 

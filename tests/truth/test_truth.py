@@ -15,7 +15,7 @@ import yaml
 from ansible_collections.agentless.audit_ports.plugins.module_utils._core.addressset import AddressSet
 from ansible_collections.agentless.audit_ports.plugins.plugin_utils._netfilter.model import HostView
 
-from .field import HOST, SOURCES, Field, Probe
+from .field import HOST, LAN, SOURCES, Field, Probe
 from .judge import current_rules, host_view, judge, judge_network
 
 _LEGACY_CHAINS = {
@@ -54,11 +54,12 @@ def test_verdict_is_what_the_packet_meets(field: Field, host: HostView, path: Pa
             field, iptables="iptables" in scenario or "ip6tables" in scenario, ipset="ipset" in scenario
         )
         probes = _probes(scenario)
-        seen = field.observe(probes)
+        sender = scenario.get("from", "client")
+        seen = field.observe(probes, sender)
         undecided = set(scenario.get("undecided", ()))
         problems = []
         for probe in probes:
-            outcome = judge(ruleset, host, probe)
+            outcome = judge(ruleset, host, probe, LAN if sender == "client" else "lo")
             target = str(probe).split()[1]
             expected = "undecided" if undecided & {target, str(probe), "all"} else seen[probe]
             if outcome.fate.value != expected:
@@ -68,7 +69,7 @@ def test_verdict_is_what_the_packet_meets(field: Field, host: HostView, path: Pa
             of_source = [
                 fate for part, fate in parts.items() if ip_address(probe.source) in AddressSet.parse(part.split(", "))
             ]
-            if of_source != [outcome.fate.value]:
+            if sender == "client" and of_source != [outcome.fate.value]:
                 problems.append(f"{probe}: alone {outcome.fate.value}, within its network {of_source}")
         for name, fate in scenario.get("expect", {}).items():
             actual = {str(probe): result for probe, result in seen.items()}
@@ -82,7 +83,8 @@ def test_verdict_is_what_the_packet_meets(field: Field, host: HostView, path: Pa
 def _probes(scenario: dict[str, Any]) -> list[Probe]:
     destinations = {4: HOST[4], 6: HOST[6], **scenario.get("destination", {})}
     found = []
-    for version, sources in SOURCES.items():
+    own = {version: (address,) for version, address in HOST.items()}
+    for version, sources in (own if scenario.get("from") == "host" else SOURCES).items():
         for source in sources:
             for target in scenario.get("panel", PANEL):
                 protocol, _slash, port = target.partition("/")

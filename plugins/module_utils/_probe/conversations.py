@@ -55,6 +55,16 @@ UNVERIFIABLE = {
 }
 
 
+_WIRES = (Protocol.TCP, Protocol.UDP, Protocol.ICMP)
+
+
+def why_unverifiable(probe: Probe) -> str | None:
+    """Why no packet can answer this probe, or ``None`` where one can."""
+    if probe.protocol not in _WIRES and probe.service not in UNVERIFIABLE:
+        return f"a requirement of the kind {probe.protocol.value} has no port of its own to probe"
+    return UNVERIFIABLE.get(probe.service)
+
+
 def converse(probe: Probe, options: ProbeOptions) -> Conversation | None:
     """The dialogue for a probe. ``None`` over TCP: the connection alone is the answer. UDP always asks."""
     if probe.protocol is Protocol.UDP:

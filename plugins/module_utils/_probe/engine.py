@@ -13,13 +13,13 @@ from __future__ import annotations
 import socket
 import time
 from collections import OrderedDict, deque
-from collections.abc import Iterable, Iterator
+from collections.abc import Generator, Iterable, Iterator
 from typing import Optional, Tuple
 
 from .._core.records import Observation
 from .._core.vocabulary import ObservationStatus, Protocol
 from . import constants
-from .conversations import UNVERIFIABLE, converse
+from .conversations import converse, why_unverifiable
 from .guards import Means
 from .icmp import EchoChannel, EchoJob, PingJob, Runner
 from .judge import judge_local
@@ -64,7 +64,7 @@ class Engine:
         self._is_over = False
         self._accepted = 0  # probes and addresses taken in, and not yet told about
 
-    def run(self, probes: Iterable[Probe]) -> Iterator[Numbered]:
+    def run(self, probes: Iterable[Probe]) -> Generator[Numbered, None, None]:
         """Observations with the index of their probe, in the order in which they were made.
 
         A probe of a name gives one observation for each of its addresses. ``probes`` is read as needed. When the
@@ -114,8 +114,9 @@ class Engine:
 
     def _accept(self, probe: Probe) -> None:
         endpoint = parse_endpoint(probe.address)
-        if probe.service in UNVERIFIABLE:
-            outcome = Outcome(ObservationStatus.UNVERIFIABLE_FROM_HERE, UNVERIFIABLE[probe.service])
+        unverifiable = why_unverifiable(probe)
+        if unverifiable is not None:
+            outcome = Outcome(ObservationStatus.UNVERIFIABLE_FROM_HERE, unverifiable)
             self._tell(probe, endpoint.address if endpoint else None, outcome)
         elif endpoint is not None:
             self._queue(probe, endpoint)

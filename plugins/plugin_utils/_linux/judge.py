@@ -139,7 +139,8 @@ def decision_of(snapshot: Snapshot, step: Step) -> Decision:
     place = f"{step.family} {step.table} {step.chain}"
     where = f"{place} handle {step.handle}" if step.handle is not None else f"{place} rule {step.position}"
     what = f"the policy of chain {place}" if step.kind == "policy" else f"rule {step.position} of chain {place}"
-    return Decision(kind, where, f"{what}: {step.text}")
+    remark = f' comment "{step.comment}"' if step.comment and step.comment not in step.text else ""
+    return Decision(kind, where, f"{what}: {step.text}{remark}")
 
 
 def _denials(snapshot: Snapshot, requirement: Requirement) -> list[Denial]:

@@ -13,17 +13,19 @@ from ...module_utils._core.changes import Change, ChangeSet, Scope
 from ...module_utils._core.records import Requirement, Verdict
 from ...module_utils._core.vocabulary import VerdictStatus
 from .._platform.interface import Plan, Request
+from .charge import all_managers, manager_in_charge, source_texts
 from .evaluate import judged_paths
 from .journal import ABSENT, Entry, Journal
 from .judge import Judgement
-from .manager import Action, Manager, Opening
+from .manager import Action, Opening
+from .native import STORED_IN
+from .read import STATE_DIRECTORY
 from .snapshot import Snapshot
 
 EDITED = (
     "edited"  # in the place of a hash: somebody else wrote the file since, so its backup is no longer what to put back
 )
 _PARTS_AT_MOST = 64
-_UFW_CHAIN = ("ip", "filter", "ufw-user-input")
 # firewalld watches its files, so they can be put back first; ufw deletes a rule only where its file still holds it.
 _PUT_BACK_FIRST = frozenset({"firewalld"})
 
@@ -95,7 +97,7 @@ def _wishes_of(snapshot: Snapshot, request: Request, requirement: Requirement, j
     if judgement.packet is None or judgement.outcome is None or boot is None:
         yield _Wish(advice="no firewall rule changes that")
         return
-    manager = _manager_in_charge(snapshot, request, judgement)
+    manager = manager_in_charge(snapshot, request, judgement)
     if isinstance(manager, str):
         yield _Wish(advice=manager)
         return
@@ -104,7 +106,7 @@ def _wishes_of(snapshot: Snapshot, request: Request, requirement: Requirement, j
         hint = "; override: true puts the rule ahead of it" if obstacle.kind == manager.name else ""
         yield _Wish(advice=f"an allow rule of {manager.name} would not win over it{hint}")
         return
-    texts = _source_texts(judgement)
+    texts = source_texts(judgement)
     if len(texts) > _PARTS_AT_MOST:
         yield _Wish(
             advice=f"the blocked part of the source falls into {len(texts)} networks; "
@@ -128,38 +130,6 @@ def _wishes_of(snapshot: Snapshot, request: Request, requirement: Requirement, j
                 obstacle is not None,
             )
             yield _Wish(Entry(manager.name, opening, (requirement.id,), now, stored))
-
-
-def _source_texts(judgement: Judgement) -> list[str]:
-    version = judgement.packet.destination.version if judgement.packet else 4
-    return ["any"] if judgement.source == AddressSet.any(version) else list(judgement.source.texts())
-
-
-def _manager_in_charge(snapshot: Snapshot, request: Request, judgement: Judgement) -> Manager | str:
-    """The manager that the change goes to, or the sentence that says why there is none."""
-    running = [name for name in snapshot.managers if is_running(snapshot, name)]
-    if request.manager != "auto":
-        if request.manager in running:
-            return snapshot.managers[request.manager]
-        return f"manager: {request.manager} is asked for and does not run on this host"
-    if judgement.status is VerdictStatus.OPEN and judgement.boot is not None:  # only what is stored has to change
-        stored = judgement.boot.decided_by.kind
-        if stored in running or stored == "firewalld":  # whose files can be changed while it does not run
-            return snapshot.managers[stored]
-    owner = next((decision.kind for decision in reversed(judgement.decided_by) if decision.kind in running), None)
-    if owner or len(running) == 1:
-        return snapshot.managers[owner or running[0]]
-    if running:
-        return f"{' and '.join(running)} both run here; say by the option manager which one is to be changed"
-    at_boot = [name for name in snapshot.managers if snapshot.enabled(name)]
-    if at_boot:
-        return f"{at_boot[0]} is started at boot and does not run now; start it and run again"
-    return "no firewall manager (firewalld, ufw) runs here; the rule has to be changed where it was made"
-
-
-def is_running(snapshot: Snapshot, name: str) -> bool:
-    """Whether a manager is in charge of rules now: firewalld as a service, ufw as the chains that it loaded."""
-    return _UFW_CHAIN in snapshot.ruleset.chains if name == "ufw" else snapshot.active(name)
 
 
 def _outdated(journal: Journal, request: Request) -> tuple[tuple[Entry, ...], tuple[Entry, ...]]:
@@ -234,8 +204,12 @@ def backup_name(path: str) -> str:
 
 
 def _untouched_since(snapshot: Snapshot, path: str) -> bool:
-    """Whether the file is byte for byte as our last write left it."""
-    return snapshot.journal.left.get(path) == snapshot.hashes.get(path, ABSENT)
+    """Whether the file is byte for byte as our last write left it, or still as it was before the first.
+
+    The latter is what a run that was broken off leaves: its record names the file, and it never came to write it.
+    """
+    before = snapshot.hashes.get(f"{STATE_DIRECTORY}/files/{backup_name(path)}", ABSENT)
+    return snapshot.hashes.get(path, ABSENT) in (snapshot.journal.left.get(path), before)
 
 
 def _touched(snapshot: Snapshot, entries: Iterable[Entry]) -> Iterator[str]:
@@ -249,7 +223,7 @@ def _owner(snapshot: Snapshot, path: str, entries: Iterable[Entry]) -> str:
 
 
 def _additions(snapshot: Snapshot, entries: Sequence[Entry]) -> Iterator[Action]:
-    for name, manager in snapshot.managers.items():
+    for name, manager in all_managers(snapshot).items():
         for permanent, runtime in ((True, True), (True, False), (False, True)):
             openings = [
                 entry.opening
@@ -262,7 +236,7 @@ def _additions(snapshot: Snapshot, entries: Sequence[Entry]) -> Iterator[Action]
 
 def _removals(snapshot: Snapshot, entries: Sequence[Entry], put_back: Sequence[str]) -> Iterator[Action]:
     """The commands that take our openings away; what files that are put back do by themselves is left out."""
-    for name, manager in snapshot.managers.items():
+    for name, manager in all_managers(snapshot).items():
         groups: dict[tuple[bool, bool], list[Opening]] = {}
         for entry in entries:
             if entry.manager == name:
@@ -281,6 +255,8 @@ def _removed(entry: Entry) -> Change:
 
 
 def _target(entry: Entry) -> str:
+    if entry.manager in STORED_IN:
+        return f"{entry.manager} (in the kernel alone; to be stored by hand in {STORED_IN[entry.manager]})"
     return f"{entry.manager} zone {entry.opening.place}" if entry.opening.place else entry.manager
 
 

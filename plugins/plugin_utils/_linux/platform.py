@@ -10,8 +10,9 @@ from typing import Any
 
 from ...module_utils._core.records import Verdict
 from .._platform.interface import Command, Part, Plan, Request, Written
+from .charge import is_running
 from .evaluate import evaluate
-from .plan import is_running, plan
+from .plan import plan
 from .read import read_command
 from .snapshot import Snapshot, parse_snapshot
 from .write import write_command, written

@@ -43,6 +43,9 @@ _GUARDED = (
 _SHIPPED = " ".join(
     f"/usr/lib/firewalld/{folder}/*.xml" for folder in ("zones", "services", "policies", "ipsets", "icmptypes")
 )
+_HASHED = (
+    f"/etc/firewalld/zones/*.xml /etc/firewalld/zones/*.xml.old /etc/ufw/user*.rules {STATE_DIRECTORY}/files/*"
+)
 _RECORDS = f"{STATE_DIRECTORY}/journal.json {STATE_DIRECTORY}/left"
 _KERNEL = (
     "/proc/sys/net/ipv4/icmp_echo_ignore_all /proc/sys/net/ipv6/icmp/echo_ignore_all /proc/sys/net/ipv4/ip_forward "
@@ -89,7 +92,7 @@ audit_ports_connection() {{
     printf '%s' "$SSH_CONNECTION"
 }}
 audit_ports_hashes() {{
-    set -- $(audit_ports_existing /etc/firewalld/zones/*.xml /etc/firewalld/zones/*.xml.old /etc/ufw/user*.rules)
+    set -- $(audit_ports_existing {_HASHED})
     [ $# -eq 0 ] || sha256sum -- "$@"
 }}
 audit_ports_wrapped() {{

@@ -18,10 +18,10 @@ from .read import GUARD_FUNCTIONS, LOCK_FILE, STATE_DIRECTORY
 _JOURNAL = f"{STATE_DIRECTORY}/journal.json"
 _LOCK_WAIT_S = 60
 _STALE_RC = 75  # sysexits.h EX_TEMPFAIL
+_TEMPORARY = ".agentless-audit"  # what is put back is completed under this name first; a killed run may leave it
 
 _FUNCTIONS = f"""\
 audit_ports_lock() {{
-    mkdir -p "${{1%/*}}" && exec 9>"$1" || return
     audit_ports_waited=0
     until flock -n 9; do
         [ "$audit_ports_waited" -lt {_LOCK_WAIT_S} ] || {{ echo 'another run holds the lock' >&2; return 1; }}
@@ -46,7 +46,7 @@ audit_ports_put_back() {{
     if [ -f "$2.absent" ]; then
         rm -f "$1"
     else
-        cp -p "$2" "$1.agentless-audit" && mv -f "$1.agentless-audit" "$1"
+        cp -p "$2" "$1{_TEMPORARY}" && mv -f "$1{_TEMPORARY}" "$1"
     fi
 }}
 audit_ports_hashes() {{
@@ -72,7 +72,9 @@ def write_command(details: Details, fingerprint: str) -> Command:
     """
     files = f"{STATE_DIRECTORY}/files"
     steps = [
-        sh.part("lock", ["audit_ports_lock", LOCK_FILE]),
+        # Opened by the script's own shell: a part is a shell of its own, and the lock would end with it.
+        f"mkdir -p {LOCK_FILE.rpartition('/')[0]} && exec 9>{LOCK_FILE}",
+        sh.part("lock", ["audit_ports_lock"]),
         sh.part("unchanged", ["audit_ports_unchanged", fingerprint]),
         sh.part("directory", ["mkdir", "-p", files]),
         *(sh.part(f"backup {path}", ["audit_ports_backup", path, _backup(path)]) for path in details.backup),
@@ -89,7 +91,8 @@ def write_command(details: Details, fingerprint: str) -> Command:
 def _closing(details: Details) -> list[str]:
     """Our record as it is to be after the change; no trace is left where nothing of ours is."""
     if not details.final.entries:
-        return [sh.part("forget", ["rm", "-rf", STATE_DIRECTORY])]
+        temporary = [f"{path}{_TEMPORARY}" for path in details.intent.files]
+        return [sh.part("forget", ["rm", "-rf", STATE_DIRECTORY, *temporary])]
     untouched = [path for path in details.final.files if path not in details.edited]
     edited = "".join(f"{EDITED}  {path}\n" for path in details.final.files if path in details.edited)
     return [

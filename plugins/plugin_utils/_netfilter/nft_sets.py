@@ -88,7 +88,7 @@ def value_map(kinds: tuple[str, ...], elements: Iterable[Any]) -> tuple[MapConte
     types: tuple[str, ...] = ("integer",)
     for key, data in catchall_last(elements):
         parts = data["concat"] if isinstance(data, dict) and "concat" in data else [data]
-        types = tuple(_data_kind(part) for part in parts)
+        types = tuple(data_kind(part) for part in parts)
         values = tuple(simplified(RangeSet([bounds(kind, part)])) for kind, part in zip(types, parts, strict=True))
         found.append((box(kinds, key), values))
     return MapContent(found), types
@@ -108,13 +108,13 @@ def _key_value(key: Any) -> Any:
     return key["elem"]["val"] if isinstance(key, dict) and "elem" in key else key
 
 
-def _data_kind(item: Any) -> str:
+def data_kind(item: Any) -> str:
     """The type of a map's data, told by its notation: nft's JSON does not always name it."""
     if isinstance(item, dict):
         if "prefix" in item:
-            return _data_kind(item["prefix"]["addr"])
+            return data_kind(item["prefix"]["addr"])
         if "range" in item:
-            return _data_kind(item["range"][0])
+            return data_kind(item["range"][0])
     if isinstance(item, str):
         return "ipv6_addr" if ":" in item else "ipv4_addr" if item.count(".") == 3 else "integer"
     return "integer"

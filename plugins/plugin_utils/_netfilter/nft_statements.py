@@ -10,13 +10,13 @@ from dataclasses import dataclass
 from typing import Any
 
 from .expressions import Bitwise, Constant, Expression, FieldValue
-from .flow import TCP, Field, Flow
+from .flow import TCP, Field, Flow, simplified
 from .maps import VerdictMap
 from .matches import Match, Undecidable
 from .nft_expressions import HEADERS, read_expression
 from .nft_matches import TableContext, read_match
-from .nft_sets import verdict_map
-from .nft_values import NotUnderstoodError, number, numbers
+from .nft_sets import data_kind, verdict_map
+from .nft_values import NotUnderstoodError, bounds, number, numbers
 from .nft_verdicts import read_verdict
 from .statements import (
     NEXT_RULE,
@@ -166,7 +166,7 @@ def _read_target(item: Any, context: TableContext) -> tuple[Expression | None, E
     if item is None:
         return None, None
     try:
-        return _read_nat_value("ipv6_addr" if ":" in str(item) else "ipv4_addr", item, context), None
+        return _read_nat_value(data_kind(item), item, context), None
     except NotUnderstoodError:
         parts = read_expression(item, context.map_values)
         return parts[0].expression, parts[1].expression if len(parts) > 1 else None
@@ -178,17 +178,14 @@ def _read_nat_value(kind: str, item: Any, context: TableContext) -> Expression:
             raise NotUnderstoodError("an address that is an expression")
         (found,) = read_expression(item, context.map_values)
         return found.expression
-    ranges = numbers(kind, item)
-    low, high = ranges.ranges[0]
-    return Constant(low if low == high else ranges)
+    return Constant(simplified(numbers(kind, item)))
 
 
 def _kept_host_bits(item: Any, kind: Translation) -> Expression:
     """``dnat ip prefix to 10.0.0.0/24``: the network is exchanged, the rest of the address is kept."""
     if not isinstance(item, dict) or "prefix" not in item:
         raise NotUnderstoodError("a map from networks to networks")
-    address_kind = "ipv6_addr" if ":" in item["prefix"]["addr"] else "ipv4_addr"
-    low, high = numbers(address_kind, item).ranges[0]
+    low, high = bounds(data_kind(item), item)
     field = Field.SOURCE if kind is Translation.SNAT else Field.DESTINATION
     return Bitwise("|", Bitwise("&", FieldValue(field), Constant(high - low)), Constant(low))
 

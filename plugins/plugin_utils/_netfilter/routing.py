@@ -1,7 +1,7 @@
 # Copyright: agentless.audit_ports contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The routing table as rules see it: nft's ``fib`` expressions."""
+"""The routing table: by which interface packets leave, and what rules can ask of it (nft's ``fib`` expressions)."""
 
 from __future__ import annotations
 
@@ -73,6 +73,43 @@ class WayTo:
         interface = host.interface(name)
         # The index only matters where a rule compares it; where it is not known, any but 0 says "there is a way".
         return interface.index if interface else RangeSet([(1, (1 << 31) - 1)])
+
+
+def inside(value: Value, values: RangeSet) -> bool | None:
+    """Whether a value is among others; None where that is not known."""
+    if isinstance(value, int):
+        return value in values
+    if value is None:
+        return None
+    common = value & values
+    return None if common and common != value else bool(common)
+
+
+def ways(host: HostView, version: int) -> list[tuple[RangeSet, str]]:
+    """Networks and the interfaces that lead to them, the longest prefix first; the host's own addresses before."""
+    own = addresses_of_types(host, version, frozenset({"local"}))
+    ways = [(own, "lo")] if own else []
+    routes = sorted(
+        (route for route in host.routes_to if route.network.version == version),
+        key=lambda route: -route.network.prefixlen,
+    )
+    for route in routes:
+        network = (int(route.network.network_address), int(route.network.broadcast_address))
+        ways.append((RangeSet([network]), route.interface))
+    return ways
+
+
+def interface_to(host: HostView, version: int, destination: Value) -> str | None:
+    """The interface by which a destination of one family (4 or 6) is reached; None where that is not known."""
+    if destination is None:
+        return None
+    for network, name in ways(host, version):
+        where = inside(destination, network)
+        if where is None:
+            return None
+        if where:
+            return name
+    return None
 
 
 def _by_address(which: Field, flow: Flow, results: Iterable[tuple[RangeSet, Value]]) -> tuple[tuple[Flow, Value], ...]:

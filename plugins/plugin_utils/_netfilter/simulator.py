@@ -29,11 +29,11 @@ from .flow import (
     TCP,
     UDP,
     Flow,
-    Value,
     simplified,
 )
 from .model import Chain, Fate, Hook, HostView, Outcome, Packet, Ruleset
 from .outcomes import outcomes_of
+from .routing import LOOPBACK, inside, interface_to, ways
 from .translation import DESTINATION, SOURCE, untranslate_destination, untranslate_source
 
 CONNTRACK_PRIORITY = -200
@@ -58,7 +58,7 @@ def walk(ruleset: Ruleset, packet: Packet, host: HostView) -> tuple[Outcome, ...
     version = packet.destination.version
     everyone = packet.source.ranges(version)
     senders = everyone
-    if packet.iif != "lo":
+    if packet.iif != LOOPBACK:
         never = addresses_of_types(host, version, frozenset({"local", "broadcast", "multicast"})) or RangeSet()
         senders = (everyone - never) or everyone
     runner = ChainRunner(ruleset)
@@ -104,6 +104,9 @@ class _Journey:
     runner: ChainRunner
 
     def arrive(self, flows: list[Flow]) -> None:
+        """Walk flows in and their answers out; how they end is noted in the runner."""
+        if flows[0].iif == LOOPBACK:
+            flows = self._looped([replace(flow, iif=None) for flow in flows])
         for hook in (Hook.PREROUTING, Hook.INPUT):
             flows = self._bridged(hook, flows)
         for hook in (Hook.INGRESS, Hook.PREROUTING):
@@ -122,13 +125,27 @@ class _Journey:
             for hook in (Hook.INGRESS, Hook.PREROUTING):
                 flows = self._hook(hook, flows)
         flows = self._leaving(flows)
+        inward = [flow for flow in flows if flow.oif == LOOPBACK]
+        flows = [flow for flow in flows if flow.oif != LOOPBACK]
         for hook in (Hook.FORWARD if forwarded else Hook.OUTPUT, Hook.POSTROUTING, Hook.EGRESS):
             flows = self._hook(hook, flows)
         for hook in (Hook.OUTPUT, Hook.POSTROUTING):
             flows = self._bridged(hook, flows)
-        for flow in flows:
+        inward = self._looped(inward)
+        for hook in (Hook.PREROUTING, Hook.INPUT):
+            inward = self._hook(hook, inward)
+        for flow in [*flows, *inward]:
             self.runner.end(flow, Fate.PASSES, None, "")
         self.runner.stage = "arrival"
+
+    def _looped(self, flows: list[Flow]) -> list[Flow]:
+        """Packets of this host to itself: they leave by the loopback interface, and then arrive there."""
+        flows = [replace(flow, oif=LOOPBACK) for flow in flows]
+        for hook in (Hook.OUTPUT, Hook.POSTROUTING):
+            flows = self._hook(hook, flows)
+        # What nat could do to such a connection is settled once it has left.
+        settled = frozenset({DESTINATION, SOURCE})
+        return [replace(flow, oif=None, iif=LOOPBACK, translated=flow.translated | settled) for flow in flows]
 
     def _hook(self, hook: Hook, flows: list[Flow]) -> list[Flow]:
         """The flows that come through all that is registered on a hook, in the order of priority."""
@@ -209,7 +226,10 @@ class _Journey:
         for chain in chains:
             done += [flow for flow in asking if _SETTLES[hook] in flow.translated]
             asking = [flow for flow in asking if _SETTLES[hook] not in flow.translated]
-            asking = self.runner.base_chain(chain, asking) if asking else asking
+            if chain.doubt:
+                asking = merged([later for flow in asking for later in self._perhaps(chain, flow)])
+            elif asking:
+                asking = self.runner.base_chain(chain, asking)
         return merged([*done, *asking])
 
     def _routed(self, flows: list[Flow]) -> tuple[list[Flow], list[Flow]]:
@@ -218,22 +238,21 @@ class _Journey:
         foreign: list[Flow] = []
         for flow in flows:
             own = addresses_of_types(self.host, flow.version, frozenset({"local"}))
-            where = _inside(flow.destination, own or RangeSet())
+            where = inside(flow.destination, own or RangeSet())
             if where is None:
                 self.runner.end(flow, Fate.UNDECIDED, None, "nobody can tell to which address it is translated")
-            elif where and flow.translated and _is_loopback(flow) and flow.iif != "lo":
-                self._translated_to_loopback(flow, local)
+            elif where and flow.translated and _is_loopback(flow) and flow.iif != LOOPBACK:
+                self._translated_to_loopback(flow)
             else:
                 (local if where else foreign).append(flow)
         return local, foreign
 
-    def _translated_to_loopback(self, flow: Flow, local: list[Flow]) -> None:
+    def _translated_to_loopback(self, flow: Flow) -> None:
         if flow.version == 6:
             self.runner.end(flow, Fate.DROPPED, None, "it is translated to ::1, which takes no packets from outside")
-            return
-        self.runner.end(
-            flow, Fate.UNDECIDED, None, "it is translated to 127.0.0.0/8, where the sysctl route_localnet decides"
-        )
+        else:
+            reason = "it is translated to 127.0.0.0/8, where the sysctl route_localnet decides"
+            self.runner.end(flow, Fate.UNDECIDED, None, reason)
 
     def _leaving(self, flows: list[Flow]) -> list[Flow]:
         """The flows with the interface by which they leave, split where the clients' routes differ."""
@@ -258,13 +277,13 @@ class _Journey:
     def _by_route(self, flow: Flow) -> list[Flow]:
         found: list[Flow] = []
         if flow.linked != "destination":
-            name = _interface_to(self.host, flow.version, flow.destination)
+            name = interface_to(self.host, flow.version, flow.destination)
             if name is None:
                 self.runner.end(flow, Fate.UNDECIDED, None, "the way to its destination is not known")
                 return []
             return [replace(flow, oif=name)]
         rest = flow.clients
-        for network, name in _ways(self.host, flow.version):
+        for network, name in ways(self.host, flow.version):
             common = rest & network
             if common:
                 found.append(replace(flow.with_clients(common), oif=name))
@@ -316,42 +335,6 @@ def _answer_of(flow: Flow) -> Flow:
     )
 
 
-def _inside(value: Value, values: RangeSet) -> bool | None:
-    """Whether a value is among others; None where that is not known."""
-    if isinstance(value, int):
-        return value in values
-    if value is None:
-        return None
-    common = value & values
-    return None if common and common != value else bool(common)
-
-
 def _is_loopback(flow: Flow) -> bool:
     loopback = RangeSet([(0x7F000000, 0x7FFFFFFF)]) if flow.version == 4 else RangeSet([(1, 1)])
-    return _inside(flow.destination, loopback) is not False
-
-
-def _ways(host: HostView, version: int) -> list[tuple[RangeSet, str]]:
-    """Networks and the interfaces that lead to them, the longest prefix first; the host's own addresses before."""
-    own = addresses_of_types(host, version, frozenset({"local"}))
-    ways = [(own, "lo")] if own else []
-    routes = sorted(
-        (route for route in host.routes_to if route.network.version == version),
-        key=lambda route: -route.network.prefixlen,
-    )
-    for route in routes:
-        network = (int(route.network.network_address), int(route.network.broadcast_address))
-        ways.append((RangeSet([network]), route.interface))
-    return ways
-
-
-def _interface_to(host: HostView, version: int, destination: Value) -> str | None:
-    if destination is None:
-        return None
-    for network, name in _ways(host, version):
-        where = _inside(destination, network)
-        if where is None:
-            return None
-        if where:
-            return name
-    return None
+    return inside(flow.destination, loopback) is not False

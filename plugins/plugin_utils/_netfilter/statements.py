@@ -166,4 +166,4 @@ class Nat:
     def _translate(self, flow: Flow, address: Value, port: Value) -> tuple[Flow, Verdict | None]:
         if ABSENT in (address, port):
             return flow, NEXT_RULE
-        return translate(flow, self.kind, address, port), ACCEPT
+        return translate(flow, self.kind, (address,) if self.address else None, (port,) if self.port else None), ACCEPT

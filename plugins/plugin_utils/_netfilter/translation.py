@@ -14,6 +14,7 @@ from .flow import ABSENT, STATUS_DNAT, STATUS_SNAT, Flow, Value, simplified
 from .model import HostView
 
 DESTINATION, SOURCE = "destination", "source"
+Named = tuple[Value] | None
 _ANY_PORT = RangeSet([(1, 65535)])
 
 
@@ -26,47 +27,50 @@ class Translation(Enum):
     MASQUERADE = "masquerade"
 
 
-def translate(flow: Flow, kind: Translation, address: Value, port: Value) -> Flow:
-    """The flow after a rule has translated its connection; ``address`` and ``port`` None: not named by the rule.
+def translate(flow: Flow, kind: Translation, address: Named, port: Named) -> Flow:
+    """The flow after a rule has translated its connection; ``address`` and ``port`` are what the rule names.
 
-    An address that is to come from an interface is one of that interface's; nothing is known of it (None) where the
-    interface is not.
+    An address that is to come from an interface is one of that interface's; nothing is known of it where the interface
+    is not.
     """
     if kind is Translation.REDIRECT:
-        address = _interface_addresses(flow.host, flow.iif, flow)
+        # What this host sends itself is redirected to the loopback address (nf_nat_redirect.c).
+        own = 0x7F000001 if flow.version == 4 else 1
+        address = (own if flow.iif is None else _interface_addresses(flow.host, flow.iif, flow),)
     elif kind is Translation.MASQUERADE:
-        address = _interface_addresses(flow.host, flow.oif, flow)
-    named = address is not None or kind in (Translation.REDIRECT, Translation.MASQUERADE)
+        address = (_interface_addresses(flow.host, flow.oif, flow),)
     if kind in (Translation.DNAT, Translation.REDIRECT):
-        return _new_destination(flow, address if named else flow.destination, port)
-    return _new_source(flow, address if named else flow.source, port, keeps_address=not named)
+        return _new_destination(flow, address, port)
+    return _new_source(flow, address, port)
 
 
-def _new_destination(flow: Flow, address: Value, port: Value) -> Flow:
-    if port is None or flow.destination_port == ABSENT:
-        port = flow.destination_port
-    changed = (address, port) != (flow.destination, flow.destination_port)
+def _new_destination(flow: Flow, address: Named, port: Named) -> Flow:
+    new_address = address[0] if address else flow.destination
+    new_port = _known_port(port[0]) if port and flow.destination_port != ABSENT else flow.destination_port
+    changed = (new_address, new_port) != (flow.destination, flow.destination_port)
     return replace(
         flow,
-        destination=address,
-        destination_port=port,
-        reply_source=address,
-        reply_port=port,
+        destination=new_address,
+        destination_port=new_port,
+        reply_source=new_address,
+        reply_port=new_port,
         status=flow.status | (STATUS_DNAT if changed else 0),
         translated=flow.translated | {DESTINATION},
     )
 
 
-def _new_source(flow: Flow, address: Value, port: Value, *, keeps_address: bool) -> Flow:
-    if flow.source_port == ABSENT:
-        port = ABSENT
-    elif port is None:
-        # The port is kept where no other connection uses it already, which nobody knows.
-        port = _ANY_PORT
-    settled = replace(flow, source_port=port, translated=flow.translated | {SOURCE}, status=flow.status | STATUS_SNAT)
-    if keeps_address:
+def _new_source(flow: Flow, address: Named, port: Named) -> Flow:
+    # A port that is not named is kept where no other connection uses it already, which nobody knows.
+    new_port = ABSENT if flow.source_port == ABSENT else _known_port(port[0] if port else None)
+    status = flow.status | STATUS_SNAT
+    settled = replace(flow, source_port=new_port, translated=flow.translated | {SOURCE}, status=status)
+    if not address:
         return settled
-    return replace(settled, source=address, linked="", reply_destination=address, reply_linked=False)
+    return replace(settled, source=address[0], linked="", reply_destination=address[0], reply_linked=False)
+
+
+def _known_port(port: Value) -> Value:
+    return _ANY_PORT if port is None else port
 
 
 def untranslate_destination(flow: Flow) -> Flow:

@@ -28,7 +28,7 @@ ARGUMENT_SPEC: dict[str, dict[str, Any]] = {
     "override": {"type": "bool", "default": False},
     "force": {"type": "bool", "default": False},
     "enforce": {"type": "bool", "default": False},
-    "manager": {"type": "str", "choices": ["auto", "firewalld", "ufw"], "default": "auto"},
+    "manager": {"type": "str", "choices": ["auto", "firewalld", "ufw", "nftables", "iptables"], "default": "auto"},
     "persistent": {"type": "bool", "default": True},
     "psremoting": {"type": "str", "choices": ["auto", "true", "false"]},
     "literal": {"type": "bool"},

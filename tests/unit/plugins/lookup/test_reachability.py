@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 import socket
+import time
 from collections.abc import Iterable, Iterator
 from typing import Any
 
@@ -210,7 +211,7 @@ def test_the_real_engine_on_loopback() -> None:
 def test_progress_is_told_every_ten_seconds(lookup: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     clock = iter(range(0, 1000, 4))
     lines: list[str] = []
-    monkeypatch.setattr(plugin.time, "monotonic", lambda: next(clock))
+    monkeypatch.setattr(time, "monotonic", lambda: next(clock))
     monkeypatch.setattr(plugin.display, "display", lines.append)
     _ask(lookup, "linux1", "multi", "other", "win1", "dc1", psremoting="true")
     assert lines == [

@@ -87,6 +87,15 @@ def test_nothing_in_nothing_out() -> None:
     assert _run() == {}
 
 
+@pytest.mark.parametrize("service", ["snmp_trap", "netbios_datagram", "named_pipes", "rpc_endpoint_map", "none"])
+def test_what_no_packet_can_tell_is_not_probed(service: str) -> None:
+    protocol = {"snmp_trap": "udp", "netbios_datagram": "udp", "rpc_endpoint_map": "rpc"}.get(service, "service")
+    found = _run(_probe(0, 162, service=service, protocol=protocol))
+    assert found[0].status is ObservationStatus.UNVERIFIABLE_FROM_HERE
+    assert found[0].attempts == 0
+    assert len(found[0].evidence) > 20
+
+
 def test_everything_is_closed_behind_a_run() -> None:
     before = sorted(os.listdir("/proc/self/fd"))
     with _listening() as port:
@@ -119,7 +128,12 @@ def test_greeted_once_however_late_the_second_asks(monkeypatch: pytest.MonkeyPat
     monkeypatch.setattr(constants, "LOOKAHEAD", 1)
     begun: list[int] = []
     begin = tcp.TcpJob.begin
-    monkeypatch.setattr(tcp.TcpJob, "begin", lambda job, now: (begun.append(job.probe.index), begin(job, now))[1])
+
+    def begin_and_note(job: tcp.TcpJob, now: float) -> None:
+        begun.append(job.probe.index)
+        begin(job, now)
+
+    monkeypatch.setattr(tcp.TcpJob, "begin", begin_and_note)
     with _listening(b"SSH-2.0-x_1\r\n") as port:
         found = _run(_probe(0, port, service="ssh"), _probe(1, _free_port()), _probe(2, port, service="ssh"))
     assert begun == [0, 1]

@@ -8,7 +8,7 @@ The runs are made once for each core; the tests look at what they returned, at t
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import pytest
@@ -57,7 +57,7 @@ class Story:
 
 
 @pytest.fixture(scope="module")
-def story(core: Core, lab: None) -> Iterator[Story]:
+def story(core: Core, lab: None) -> Story:
     """Run everything once. What the lab's hosts were is what they are at the end, also when something failed."""
     play(core, "withdraw", inventory=INVENTORY)
     untouched = configurations(TARGETS)
@@ -80,7 +80,7 @@ def story(core: Core, lab: None) -> Iterator[Story]:
         withdraw = play(core, "withdraw", inventory=INVENTORY)
     withdrawn = configurations(TARGETS)
     end = play(core, "verify", inventory=INVENTORY)
-    yield Story(
+    return Story(
         untouched, before, would, enforced, checked, prepare, prepared, again, after, rebooted, withdraw, withdrawn, end
     )
 

@@ -43,9 +43,7 @@ _GUARDED = (
 _SHIPPED = " ".join(
     f"/usr/lib/firewalld/{folder}/*.xml" for folder in ("zones", "services", "policies", "ipsets", "icmptypes")
 )
-_HASHED = (
-    f"/etc/firewalld/zones/*.xml /etc/firewalld/zones/*.xml.old /etc/ufw/user*.rules {STATE_DIRECTORY}/files/*"
-)
+_HASHED = f"/etc/firewalld/zones/*.xml /etc/firewalld/zones/*.xml.old /etc/ufw/user*.rules {STATE_DIRECTORY}/files/*"
 _RECORDS = f"{STATE_DIRECTORY}/journal.json {STATE_DIRECTORY}/left"
 _KERNEL = (
     "/proc/sys/net/ipv4/icmp_echo_ignore_all /proc/sys/net/ipv6/icmp/echo_ignore_all /proc/sys/net/ipv4/ip_forward "

@@ -12,7 +12,7 @@ from ...module_utils._core.ranges import RangeSet
 from .flow import Flow, Value, simplified
 from .matches import Match, Truth
 from .model import Chain, Fate, Hook, Rule, Ruleset, Step
-from .statements import Nat, Statement, Verb, Verdict
+from .statements import Statement, Verb, Verdict
 
 MOST_FORKS = 4000
 _DEEPEST_JUMP = 64
@@ -141,7 +141,7 @@ class ChainRunner:
         statement = cast(Statement, rule.effective[number])
         for branch, (part, verdict) in enumerate(statement.apply(flow)):
             settled = self._assuming(part, chain, rule, branch) if part.guessed else part
-            if isinstance(statement, Nat) and verdict is not None:
+            if settled.translated != flow.translated:
                 settled = replace(settled, trail=(*settled.trail, self._place(chain, rule)))
             if verdict is None:
                 pending.append((settled, number + 1))

@@ -9,13 +9,11 @@ priorities, net/netfilter/nf_conntrack_core.c and nf_nat_core.c for what conntra
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass, replace
-from typing import Any
 
 from ...module_utils._core.ranges import RangeSet
 from .addresstypes import addresses_of_types
-from .chains import ChainRunner, Place, merged
+from .chains import ChainRunner
 from .flow import (
     ABSENT,
     ANSWERING_FLAGS,
@@ -23,7 +21,6 @@ from .flow import (
     ICMPV6,
     OPENING_FLAGS,
     STATE_ESTABLISHED,
-    STATE_NEW,
     STATUS_CONFIRMED,
     STATUS_SEEN_REPLY,
     TCP,
@@ -31,19 +28,12 @@ from .flow import (
     Flow,
     simplified,
 )
-from .model import Chain, Fate, Hook, HostView, Outcome, Packet, Ruleset
+from .hooks import Hooks
+from .model import Fate, Hook, HostView, Outcome, Packet, Ruleset
 from .outcomes import outcomes_of
 from .routing import LOOPBACK, inside, interface_to, ways
-from .translation import DESTINATION, SOURCE, untranslate_destination, untranslate_source
+from .translation import DESTINATION, SOURCE
 
-CONNTRACK_PRIORITY = -200
-NAT_PRIORITY = {Hook.PREROUTING: -100, Hook.OUTPUT: -100, Hook.INPUT: 100, Hook.POSTROUTING: 100}
-_SETTLES = {
-    Hook.PREROUTING: DESTINATION,
-    Hook.OUTPUT: DESTINATION,
-    Hook.INPUT: SOURCE,
-    Hook.POSTROUTING: SOURCE,
-}
 _CLIENT_PORTS = RangeSet([(1024, 65535)])
 _ECHO = {4: (8, 0), 6: (128, 129)}  # the types of echo requests and of their replies (RFC 792, RFC 4443)
 
@@ -63,7 +53,7 @@ def walk(ruleset: Ruleset, packet: Packet, host: HostView) -> tuple[Outcome, ...
         senders = (everyone - never) or everyone
     runner = ChainRunner(ruleset)
     if senders:
-        _Journey(ruleset, host, runner).arrive([_arriving(packet, senders, host)])
+        _Journey(host, runner, Hooks(ruleset, host, runner)).arrive([_arriving(packet, senders, host)])
     return outcomes_of(packet, everyone, senders, runner.ends, ruleset.gaps)
 
 
@@ -99,23 +89,23 @@ def _arriving(packet: Packet, clients: RangeSet, host: HostView) -> Flow:
 class _Journey:
     """One walk: the stages of the way, each taking the flows that the one before let go on."""
 
-    ruleset: Ruleset
     host: HostView
     runner: ChainRunner
+    hooks: Hooks
 
     def arrive(self, flows: list[Flow]) -> None:
         """Walk flows in and their answers out; how they end is noted in the runner."""
         if flows[0].iif == LOOPBACK:
             flows = self._looped([replace(flow, iif=None) for flow in flows])
         for hook in (Hook.PREROUTING, Hook.INPUT):
-            flows = self._bridged(hook, flows)
+            flows = self.hooks.bridged(hook, flows)
         for hook in (Hook.INGRESS, Hook.PREROUTING):
-            flows = self._hook(hook, flows)
+            flows = self.hooks.through(hook, flows)
         local, foreign = self._routed(flows)
-        self._answer(self._hook(Hook.INPUT, local), forwarded=False)
-        foreign = self._hook(Hook.FORWARD, self._leaving(foreign))
+        self._answer(self.hooks.through(Hook.INPUT, local), forwarded=False)
+        foreign = self.hooks.through(Hook.FORWARD, self._leaving(foreign))
         for hook in (Hook.POSTROUTING, Hook.EGRESS):
-            foreign = self._hook(hook, foreign)
+            foreign = self.hooks.through(hook, foreign)
         self._answer(foreign, forwarded=True)
 
     def _answer(self, flows: list[Flow], *, forwarded: bool) -> None:
@@ -123,17 +113,17 @@ class _Journey:
         flows = [_answer_of(flow) for flow in flows]
         if forwarded:
             for hook in (Hook.INGRESS, Hook.PREROUTING):
-                flows = self._hook(hook, flows)
+                flows = self.hooks.through(hook, flows)
         flows = self._leaving(flows)
         inward = [flow for flow in flows if flow.oif == LOOPBACK]
         flows = [flow for flow in flows if flow.oif != LOOPBACK]
         for hook in (Hook.FORWARD if forwarded else Hook.OUTPUT, Hook.POSTROUTING, Hook.EGRESS):
-            flows = self._hook(hook, flows)
+            flows = self.hooks.through(hook, flows)
         for hook in (Hook.OUTPUT, Hook.POSTROUTING):
-            flows = self._bridged(hook, flows)
+            flows = self.hooks.bridged(hook, flows)
         inward = self._looped(inward)
         for hook in (Hook.PREROUTING, Hook.INPUT):
-            inward = self._hook(hook, inward)
+            inward = self.hooks.through(hook, inward)
         for flow in [*flows, *inward]:
             self.runner.end(flow, Fate.PASSES, None, "")
         self.runner.stage = "arrival"
@@ -142,95 +132,10 @@ class _Journey:
         """Packets of this host to itself: they leave by the loopback interface, and then arrive there."""
         flows = [replace(flow, oif=LOOPBACK) for flow in flows]
         for hook in (Hook.OUTPUT, Hook.POSTROUTING):
-            flows = self._hook(hook, flows)
+            flows = self.hooks.through(hook, flows)
         # What nat could do to such a connection is settled once it has left.
         settled = frozenset({DESTINATION, SOURCE})
         return [replace(flow, oif=None, iif=LOOPBACK, translated=flow.translated | settled) for flow in flows]
-
-    def _hook(self, hook: Hook, flows: list[Flow]) -> list[Flow]:
-        """The flows that come through all that is registered on a hook, in the order of priority."""
-        if not flows:
-            return flows
-        for _priority, station in self._stations(hook, flows[0].version):
-            flows = station(flows)
-        return flows
-
-    def _bridged(self, hook: Hook, flows: list[Flow]) -> list[Flow]:
-        """What chains of the family bridge do to frames that come or go by a bridge of this host."""
-        for chain in self.ruleset.hooks.get(("bridge", hook), ()):
-            flows = merged([later for flow in flows for later in self._bridge_chain(chain, flow)])
-        return flows
-
-    def _bridge_chain(self, chain: Chain, flow: Flow) -> list[Flow]:
-        side = "iif" if self.runner.stage == "arrival" else "oif"
-        bridge = self.host.interface(getattr(flow, side) or "")
-        if bridge is None or bridge.kind != "bridge":
-            return [flow]
-        ports = [item.name for item in self.host.interfaces if item.master == bridge.name]
-        if len(ports) != 1:
-            where = f"chain {chain.name} of table bridge {chain.table}"
-            return self._perhaps(
-                replace(chain, doubt=f"nobody can tell by which port of {bridge.name} {where} sees it"), flow
-            )
-        # Connections are followed on bridges only where a rule there asks for them; such a rule sees them as here.
-        changes: dict[str, Any] = {side: ports[0], "tracking": "tracked"}
-        back: dict[str, Any] = {side: bridge.name, "tracking": flow.tracking}
-        passed = self.runner.base_chain(chain, [replace(flow, **changes)])
-        return [replace(later, **back) for later in passed]
-
-    def _stations(self, hook: Hook, version: int) -> list[tuple[int, Callable[[list[Flow]], list[Flow]]]]:
-        chains = self.ruleset.hooks.get(("ip" if version == 4 else "ip6", hook), ())
-        stations: list[tuple[int, Callable[[list[Flow]], list[Flow]]]] = []
-        if hook in (Hook.PREROUTING, Hook.OUTPUT):
-            stations.append((CONNTRACK_PRIORITY, lambda flows: [_tracked(flow) for flow in flows]))
-        if hook in NAT_PRIORITY:
-            # The kernel calls all nat chains of a hook at one priority, whatever theirs; it only orders them.
-            translating = [chain for chain in chains if chain.kind == "nat"]
-            stations.append((NAT_PRIORITY[hook], lambda flows: self._translate(hook, translating, flows)))
-        for chain in chains:
-            if chain.kind != "nat" or hook not in NAT_PRIORITY:
-                stations.append((chain.priority, self._station(chain)))
-        return sorted(stations, key=lambda station: station[0])
-
-    def _station(self, chain: Chain) -> Callable[[list[Flow]], list[Flow]]:
-        if not chain.doubt and chain.hook not in (Hook.INGRESS, Hook.EGRESS):
-            return lambda flows: self.runner.base_chain(chain, flows)
-        return lambda flows: merged([later for flow in flows for later in self._limited(chain, flow)])
-
-    def _limited(self, chain: Chain, flow: Flow) -> list[Flow]:
-        """A chain that is only called for some interfaces, or perhaps not at all."""
-        if chain.doubt:
-            return self._perhaps(chain, flow)
-        device = flow.iif if chain.hook is Hook.INGRESS else flow.oif
-        return self.runner.base_chain(chain, [flow]) if device in chain.devices else [flow]
-
-    def _perhaps(self, chain: Chain, flow: Flow) -> list[Flow]:
-        """A chain of which nobody knows whether it is called."""
-        place = Place(chain, None, "gap")
-        met = replace(flow, assumptions=flow.assumptions | {(place, True)})
-        unmet = replace(flow, assumptions=flow.assumptions | {(place, False)})
-        return [unmet, *self.runner.base_chain(chain, [met])]
-
-    def _translate(self, hook: Hook, chains: list[Chain], flows: list[Flow]) -> list[Flow]:
-        done: list[Flow] = []
-        asking: list[Flow] = []
-        for flow in flows:
-            if flow.tracking != "tracked":
-                done.append(flow)
-            elif flow.state == STATE_NEW:
-                asking.append(flow)
-            elif hook in (Hook.PREROUTING, Hook.OUTPUT):
-                done.append(untranslate_destination(flow))
-            else:
-                done.append(untranslate_source(flow))
-        for chain in chains:
-            done += [flow for flow in asking if _SETTLES[hook] in flow.translated]
-            asking = [flow for flow in asking if _SETTLES[hook] not in flow.translated]
-            if chain.doubt:
-                asking = merged([later for flow in asking for later in self._perhaps(chain, flow)])
-            elif asking:
-                asking = self.runner.base_chain(chain, asking)
-        return merged([*done, *asking])
 
     def _routed(self, flows: list[Flow]) -> tuple[list[Flow], list[Flow]]:
         """The flows for this host, and those for others."""
@@ -290,25 +195,11 @@ class _Journey:
                 rest = rest - common
             if not rest:
                 return found
-        self.runner.end(flow.with_clients(rest), Fate.DROPPED, None, "the host has no route back to the source")
+        if self.host.routes_to:
+            self.runner.end(flow.with_clients(rest), Fate.DROPPED, None, "the host has no route back to the source")
+        else:
+            self.runner.end(flow.with_clients(rest), Fate.UNDECIDED, None, "the routes of the host are not known")
         return found
-
-
-def _tracked(flow: Flow) -> Flow:
-    """What conntrack's hook makes of a flow (nf_conntrack_in).
-
-    The answer of a connection that conntrack was kept from seeing is to it the first packet of a new one for UDP, and
-    invalid for the rest: a SYN+ACK or an echo reply begins nothing.
-    """
-    if flow.tracking == "untracked":
-        return flow
-    if flow.direction == 0:
-        return replace(flow, tracking="tracked", connection_known=True, connection_zone=flow.ct_zone)
-    if flow.connection_known and flow.ct_zone == flow.connection_zone:
-        return replace(flow, tracking="tracked")
-    if flow.protocol == UDP:
-        return replace(flow, tracking="tracked", state=STATE_NEW, status=0, direction=0, translated=frozenset())
-    return flow
 
 
 def _answer_of(flow: Flow) -> Flow:

@@ -41,14 +41,19 @@ def parse_xtables(texts: Sequence[str], sets: Mapping[str, IpSet]) -> tuple[tupl
     tables = [table for saved, _outside in split for table in saved]
     known = known_sets(sets, (line for table in tables for _chain, line in table.rules))
     found: dict[tuple[str, str, bool], XtTable] = {}
+    read: dict[tuple[str, str, bool], SavedTable] = {}
     for table in tables:
         if table.name not in _BUILT_IN:
             gaps.append(f"the kernel has no table {shown(table.name)}, and iptables-save shows one")
             continue
         for family in (table.family,) if table.family else _FAMILIES:
             key = (family, table.name, table.in_nft)
-            made = _table(family, table, known)
-            found[key] = _same_or_neither(found[key], made) if key in found else made
+            if key not in found:
+                found[key] = _table(family, table, known)
+                read[key] = table
+            elif not _same(read[key], table):
+                sentence = f"the table {family} {table.name} of iptables is there twice, with different content"
+                found[key] = _unreadable(family, table.name, table.in_nft, sentence)
     return tuple(found.values()), tuple(gaps)
 
 
@@ -110,8 +115,5 @@ def _rule(chain: str, line: str, position: int, chains: Collection[str], context
     return Rule((*matches, *statements), line, position, comment=" ".join(comments) or None)
 
 
-def _same_or_neither(one: XtTable, other: XtTable) -> XtTable:
-    if one == other:
-        return one
-    sentence = f"the table {one.family} {one.table} of iptables is there twice, with different content"
-    return _unreadable(one.family, one.table, one.in_nft, one.problem or other.problem or sentence)
+def _same(one: SavedTable, other: SavedTable) -> bool:
+    return (one.policies, one.rules, one.problems) == (other.policies, other.rules, other.problems)

@@ -15,13 +15,14 @@ from typing import Any
 
 from ansible.plugins.action import ActionBase
 
+from ...module_utils._core.changes import ChangeSet
 from ...module_utils._core.errors import AuditPortsError, ReadError
 from ...module_utils._core.readiness import assess_host
 from ...module_utils._core.records import Verdict, to_result
 from ...module_utils._core.vocabulary import VerdictStatus
 from .._fleet.inventory import Fleet
 from .arguments import ARGUMENT_SPEC, build_request
-from .interface import Command, Part, Plan, Platform, Request
+from .interface import Command, Part, Plan, Platform, Request, Written
 from .sections import split_parts
 
 _PLANS_AT_MOST = 3
@@ -66,17 +67,26 @@ class FirewallAction(ActionBase):  # type: ignore[misc]
     ) -> tuple[Any, tuple[Verdict, ...], Plan, Sequence[str]]:
         """Write, read again and judge again; plan anew when the host changed between the read and the write."""
         for _attempt in range(_PLANS_AT_MOST):
-            written = self.platform.written(self._execute(self.platform.write(snapshot, plan)))
-            done = plan
+            wanted, written = plan.changes, self._write(snapshot, plan)
             snapshot, verdicts, plan = self._judge(request)
             if not written.stale:
-                return snapshot, verdicts, replace(plan, changes=done.changes), written.errors
+                missing = plan.changes if plan.changes.changed else None
+                errors = written.errors or _left_over(missing)
+                done = ChangeSet() if missing == wanted else wanted
+                return snapshot, verdicts, replace(plan, changes=done), errors
             if not plan.changes.changed:
                 return snapshot, verdicts, plan, ()
         raise ReadError(
             f"the firewall's configuration changed between read and write {_PLANS_AT_MOST} times; nothing was written. "
             "Find out what else configures it, and run again"
         )
+
+    def _write(self, snapshot: Any, plan: Plan) -> Written:
+        """Carry the plan out. An answer that broke off is an error like any other: what was written is read again."""
+        try:
+            return self.platform.written(self._execute(self.platform.write(snapshot, plan)))
+        except ReadError as error:
+            return Written(stale=False, errors=(str(error),))
 
     def _execute(self, command: Command) -> Mapping[str, Part]:
         answer = self._low_level_execute_command(
@@ -119,6 +129,13 @@ class FirewallAction(ActionBase):  # type: ignore[misc]
         if self._task.diff and plan.changes.changed:
             result["diff"] = plan.changes.diff()
         return result
+
+
+def _left_over(missing: ChangeSet | None) -> Sequence[str]:
+    """What a write that reported no error did not bring about."""
+    if missing is None:
+        return ()
+    return tuple(f"written without an error, and not there afterwards: {message}" for message in missing.messages())
 
 
 def _complaint(verdict: Verdict, plan: Plan) -> str:

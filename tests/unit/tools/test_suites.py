@@ -70,6 +70,6 @@ def test_without_a_python_for_the_tools_nothing_passes(monkeypatch: pytest.Monke
 
 
 def test_integration_is_the_last_suite_and_pytest_its_last_step() -> None:
-    *_, last = suites.SUITES
+    last = list(suites.SUITES)[-1]
     assert last == "integration"
     assert suites.SUITES[last]()[-1].argv[:3] == suites.PYTEST

@@ -6,6 +6,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import replace
+from functools import cache
 from ipaddress import ip_address
 
 import pytest
@@ -19,14 +20,7 @@ from ansible_collections.agentless.audit_ports.plugins.plugin_utils._linux.manag
 from ansible_collections.agentless.audit_ports.plugins.plugin_utils._netfilter.model import Fate, Ruleset, Step
 from ansible_collections.agentless.audit_ports.plugins.plugin_utils._netfilter.readers import read_ruleset
 
-from tests.unit.plugins.plugin_utils._linux.ufw_firewalld_panel import (
-    FIXTURES,
-    HOST,
-    differences,
-    fate,
-    files_below,
-    packet,
-)
+from .panel import FIXTURES, HOST, differences, fate, files_below, packet
 
 SHIPPED = {
     "/usr/lib/firewalld/services/ssh.xml": '<service><port protocol="tcp" port="22"/></service>',
@@ -47,11 +41,13 @@ def manager(version: str = "1.3.3", files: Mapping[str, str] = FILES, **others: 
     return parse_firewalld({**files, **others}, HOST, version=version)
 
 
+@cache
 def kernel(version: str) -> Ruleset:
     text = (FIXTURES / "firewalld" / f"kernel-{version}-nft.json").read_text()
     return read_ruleset(nft=text, xtables=[], ipset=None)
 
 
+@cache
 def kernel_of_iptables() -> Ruleset:
     folder = FIXTURES / "firewalld"
     saved = (folder / "kernel-1.3.3-iptables-save.txt").read_text().replace(" (nf_tables)", "")

@@ -60,7 +60,25 @@ def test_what_is_quoted_comes_back(words: list[str]) -> None:
 
 def test_options_find_the_match_that_they_belong_to() -> None:
     """Options of a protocol may stand without -m or after another match, as people write them."""
-    found = parse_arguments("-p tcp -m state --state NEW --dport 22 ! -s 192.0.2.1 -j LOG --log-prefix x".split())
+    found = parse_arguments(
+        [
+            "-p",
+            "tcp",
+            "-m",
+            "state",
+            "--state",
+            "NEW",
+            "--dport",
+            "22",
+            "!",
+            "-s",
+            "192.0.2.1",
+            "-j",
+            "LOG",
+            "--log-prefix",
+            "x",
+        ]
+    )
     assert [str(option) for option in found.base] == ["-p tcp", "! -s 192.0.2.1"]
     assert [str(section) for section in found.matches] == ["state --state NEW", "tcp --dport 22"]
     assert str(found.target) == "LOG --log-prefix x"
@@ -87,10 +105,17 @@ def test_words_without_a_place_are_refused(arguments: str, reason: str) -> None:
 
 def test_runs_of_both_families_and_backends_are_told_apart() -> None:
     """Each header speaks for the tables after it."""
-    text = capture("all4_nft.save") + capture("all6_nft.save") + capture("all4_legacy.save") + capture("all6_legacy.save")
+    text = (
+        capture("all4_nft.save") + capture("all6_nft.save") + capture("all4_legacy.save") + capture("all6_legacy.save")
+    )
     tables, outside = split_tables(text)
     assert outside == []
-    assert {(item.family, item.in_nft) for item in tables} == {("ip", True), ("ip6", True), ("ip", False), ("ip6", False)}
+    assert {(item.family, item.in_nft) for item in tables} == {
+        ("ip", True),
+        ("ip6", True),
+        ("ip", False),
+        ("ip6", False),
+    }
     assert all(item.complete and not item.problems for item in tables)
     assert len(tables) == 5 + 3 + 5 + 3
 

@@ -54,7 +54,9 @@ def capture(name: str) -> str:
     return Path(__file__).with_name(name).read_text(encoding="utf-8")
 
 
-def table(*rules: str, name: str = "filter", policy: str = "DROP", version: int = 4, users: tuple[str, ...] = ()) -> str:
+def table(
+    *rules: str, name: str = "filter", policy: str = "DROP", version: int = 4, users: tuple[str, ...] = ()
+) -> str:
     """An iptables-save text of one table; ``policy`` is that of INPUT in the table filter, all others accept."""
     chains = [
         f":{chain} {policy if (name, chain) == ('filter', 'INPUT') else 'ACCEPT'} [0:0]" for chain in _BUILT_IN[name]

@@ -54,7 +54,9 @@ _STATUS = {Fate.PASSES: VerdictStatus.OPEN, Fate.UNDECIDED: VerdictStatus.UNKNOW
 
 def files_below(root: Path) -> dict[str, str]:
     """The files of a fixture by the absolute path that they had on their host."""
-    return {f"/{path.relative_to(root)}": path.read_text() for path in sorted((root / "etc").rglob("*")) if path.is_file()}
+    return {
+        f"/{path.relative_to(root)}": path.read_text() for path in sorted((root / "etc").rglob("*")) if path.is_file()
+    }
 
 
 def packet(wire: str, source: str = "192.0.2.10", destination: str = "192.0.2.5", iif: str = "eth0") -> Packet:

@@ -1,0 +1,141 @@
+# Copyright: agentless.audit_ports contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The hooks: what is registered on each of them, in which order, and what conntrack and translation do between.
+
+Priorities: include/uapi/linux/netfilter_ipv4.h; conntrack and nat: net/netfilter/nf_conntrack_core.c, nf_nat_core.c.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import Any
+
+from .chains import ChainRunner, Place, merged
+from .flow import STATE_NEW, UDP, Flow
+from .model import Chain, Hook, HostView, Ruleset
+from .translation import DESTINATION, SOURCE, untranslate_destination, untranslate_source
+
+CONNTRACK_PRIORITY = -200
+NAT_PRIORITY = {Hook.PREROUTING: -100, Hook.OUTPUT: -100, Hook.INPUT: 100, Hook.POSTROUTING: 100}
+_SETTLES = {
+    Hook.PREROUTING: DESTINATION,
+    Hook.OUTPUT: DESTINATION,
+    Hook.INPUT: SOURCE,
+    Hook.POSTROUTING: SOURCE,
+}
+
+
+@dataclass
+class Hooks:
+    """The way through the hooks of a rule set; the flows whose way ends are noted in the runner."""
+
+    ruleset: Ruleset
+    host: HostView
+    runner: ChainRunner
+
+    def through(self, hook: Hook, flows: list[Flow]) -> list[Flow]:
+        """The flows that come through all that is registered on a hook, in the order of priority."""
+        if not flows:
+            return flows
+        for _priority, station in self._stations(hook, flows[0].version):
+            flows = station(flows)
+        return flows
+
+    def bridged(self, hook: Hook, flows: list[Flow]) -> list[Flow]:
+        """What chains of the family bridge do to frames that come or go by a bridge of this host."""
+        for chain in self.ruleset.hooks.get(("bridge", hook), ()):
+            flows = merged([later for flow in flows for later in self._bridge_chain(chain, flow)])
+        return flows
+
+    def _bridge_chain(self, chain: Chain, flow: Flow) -> list[Flow]:
+        side = "iif" if self.runner.stage == "arrival" else "oif"
+        bridge = self.host.interface(getattr(flow, side) or "")
+        if bridge is None or bridge.kind != "bridge":
+            return [flow]
+        ports = [item.name for item in self.host.interfaces if item.master == bridge.name]
+        if not ports:
+            return self._perhaps(replace(chain, doubt=f"the ports of {bridge.name} are not known"), flow)
+        doubt = f"nobody can tell by which port of {bridge.name} the packet goes"
+        place = Place(replace(chain, doubt=doubt), None, "gap")
+        passed: list[Flow] = []
+        for port in ports:
+            guess = frozenset({(place, port)}) if len(ports) > 1 else frozenset()
+            # Connections are followed on bridges only where a rule there asks for them, which then sees them as here.
+            changes: dict[str, Any] = {side: port, "tracking": "tracked", "assumptions": flow.assumptions | guess}
+            for later in self.runner.base_chain(chain, [replace(flow, **changes)]):
+                back: dict[str, Any] = {side: bridge.name, "tracking": flow.tracking}
+                passed.append(replace(later, **back))
+        return passed
+
+    def _stations(self, hook: Hook, version: int) -> list[tuple[int, Callable[[list[Flow]], list[Flow]]]]:
+        chains = self.ruleset.hooks.get(("ip" if version == 4 else "ip6", hook), ())
+        stations: list[tuple[int, Callable[[list[Flow]], list[Flow]]]] = []
+        if hook in (Hook.PREROUTING, Hook.OUTPUT):
+            stations.append((CONNTRACK_PRIORITY, lambda flows: [_tracked(flow) for flow in flows]))
+        if hook in NAT_PRIORITY:
+            # The kernel calls all nat chains of a hook at one priority, whatever theirs; it only orders them.
+            translating = [chain for chain in chains if chain.kind == "nat"]
+            stations.append((NAT_PRIORITY[hook], lambda flows: self._translate(hook, translating, flows)))
+        for chain in chains:
+            if chain.kind != "nat" or hook not in NAT_PRIORITY:
+                stations.append((chain.priority, self._station(chain)))
+        return sorted(stations, key=lambda station: station[0])
+
+    def _station(self, chain: Chain) -> Callable[[list[Flow]], list[Flow]]:
+        if not chain.doubt and chain.hook not in (Hook.INGRESS, Hook.EGRESS):
+            return lambda flows: self.runner.base_chain(chain, flows)
+        return lambda flows: merged([later for flow in flows for later in self._limited(chain, flow)])
+
+    def _limited(self, chain: Chain, flow: Flow) -> list[Flow]:
+        """A chain that is only called for some interfaces, or perhaps not at all."""
+        if chain.doubt:
+            return self._perhaps(chain, flow)
+        device = flow.iif if chain.hook is Hook.INGRESS else flow.oif
+        return self.runner.base_chain(chain, [flow]) if device in chain.devices else [flow]
+
+    def _perhaps(self, chain: Chain, flow: Flow) -> list[Flow]:
+        """A chain of which nobody knows whether it is called."""
+        place = Place(chain, None, "gap")
+        met = replace(flow, assumptions=flow.assumptions | {(place, True)})
+        unmet = replace(flow, assumptions=flow.assumptions | {(place, False)})
+        return [unmet, *self.runner.base_chain(chain, [met])]
+
+    def _translate(self, hook: Hook, chains: list[Chain], flows: list[Flow]) -> list[Flow]:
+        done: list[Flow] = []
+        asking: list[Flow] = []
+        for flow in flows:
+            if flow.tracking != "tracked":
+                done.append(flow)
+            elif flow.state == STATE_NEW:
+                asking.append(flow)
+            elif hook in (Hook.PREROUTING, Hook.OUTPUT):
+                done.append(untranslate_destination(flow))
+            else:
+                done.append(untranslate_source(flow))
+        for chain in chains:
+            done += [flow for flow in asking if _SETTLES[hook] in flow.translated]
+            asking = [flow for flow in asking if _SETTLES[hook] not in flow.translated]
+            if chain.doubt:
+                asking = merged([later for flow in asking for later in self._perhaps(chain, flow)])
+            elif asking:
+                asking = self.runner.base_chain(chain, asking)
+        return merged([*done, *asking])
+
+
+def _tracked(flow: Flow) -> Flow:
+    """What conntrack's hook makes of a flow (nf_conntrack_in).
+
+    The answer of a connection that conntrack was kept from seeing is to it the first packet of a new one for UDP, and
+    invalid for the rest: a SYN+ACK or an echo reply begins nothing.
+    """
+    if flow.tracking == "untracked":
+        return flow
+    if flow.direction == 0:
+        return replace(flow, tracking="tracked", connection_known=True, connection_zone=flow.ct_zone)
+    if flow.connection_known and flow.ct_zone == flow.connection_zone:
+        return replace(flow, tracking="tracked")
+    if flow.protocol == UDP:
+        return replace(flow, tracking="tracked", state=STATE_NEW, status=0, direction=0, translated=frozenset())
+    return flow

@@ -26,7 +26,7 @@ def manager_in_charge(snapshot: Snapshot, request: Request, judgement: Judgement
     if request.manager != "auto":
         if request.manager in running:
             return snapshot.managers[request.manager]
-        return f"manager: {request.manager} is asked for and does not run on this host"
+        return f"manager: {request.manager} is asked for and {state_of(snapshot, request.manager)} on this host"
     if judgement.status is VerdictStatus.OPEN and judgement.boot is not None:  # only what is stored has to change
         stored = judgement.boot.decided_by.kind
         if stored in running or stored == "firewalld":  # whose files can be changed while it does not run
@@ -38,8 +38,19 @@ def manager_in_charge(snapshot: Snapshot, request: Request, judgement: Judgement
         return f"{' and '.join(running)} both run here; say by the option manager which one is to be changed"
     at_boot = [name for name in snapshot.managers if snapshot.enabled(name)]
     if at_boot:
-        return f"{at_boot[0]} is started at boot and does not run now; start it and run again"
+        return f"{at_boot[0]} is started at boot and {state_of(snapshot, at_boot[0])} now; start it and run again"
     return _without_manager(snapshot, judgement)
+
+
+def state_of(snapshot: Snapshot, name: str) -> str:
+    """What is the matter with a manager that does not run, as the end of a sentence."""
+    unit = snapshot.units.get(name)
+    if name not in snapshot.managers:
+        return "is not installed"
+    if unit is None:
+        return "is not in charge"
+    states = {"masked": "is masked", "failed": "has failed", "inactive": "is stopped"}
+    return states.get(unit.load) or states.get(unit.active, f"is {unit.active or 'not in charge'}")
 
 
 def _without_manager(snapshot: Snapshot, judgement: Judgement) -> str:
@@ -65,9 +76,11 @@ def is_running(snapshot: Snapshot, name: str) -> bool:
 
 
 def source_texts(judgement: Judgement) -> list[str]:
+    """The addresses and networks that a judgement's source is, ``any`` for a whole family."""
     version = judgement.packet.destination.version if judgement.packet else 4
     return ["any"] if judgement.source == AddressSet.any(version) else list(judgement.source.texts())
 
 
 def all_managers(snapshot: Snapshot) -> dict[str, Manager]:
+    """Everything that openings of ours can be recorded for, by name."""
     return {**snapshot.managers, **{name: Native(name, snapshot.ruleset) for name in STORED_IN}}

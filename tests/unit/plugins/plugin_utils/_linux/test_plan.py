@@ -108,9 +108,23 @@ def test_a_foreign_rule_in_the_way_is_not_overridden() -> None:
         (
             {"firewalld": Unit("loaded", "failed", "enabled")},
             request(),
-            "firewalld is started at boot and does not run now",
+            "firewalld is started at boot and has failed now",
         ),
-        ({"firewalld": Unit("loaded", "active", "enabled")}, request(manager="ufw"), "manager: ufw is asked for"),
+        (
+            {"firewalld": Unit("masked", "inactive", "masked")},
+            request(manager="firewalld"),
+            "firewalld is asked for and is masked",
+        ),
+        (
+            {"firewalld": Unit("loaded", "inactive", "disabled")},
+            request(manager="firewalld"),
+            "firewalld is asked for and is stopped",
+        ),
+        (
+            {"firewalld": Unit("loaded", "active", "enabled")},
+            request(manager="ufw"),
+            "ufw is asked for and is not installed",
+        ),
     ],
 )
 def test_without_a_manager_in_charge_the_way_on_is_told(units: dict[str, Unit], asked: Request, says: str) -> None:

@@ -14,7 +14,7 @@ from .causes import counting, find_cause, join_observation
 from .errors import InputError, choices
 from .next_steps import write_next_step, write_reason
 from .readiness import HostReadiness, Row, judge_host, row_status
-from .records import Diagnosis, Observation, Requirement, Source, Verdict, Waiver
+from .records import Diagnosis, Observation, Requirement, Source, Verdict, Waiver, verdict_of
 from .selection import Roles, applicable
 from .vocabulary import Condition, ListenerHome, PsRemoting, SourceRole, VerdictStatus
 
@@ -94,19 +94,9 @@ def judge_fleet(
 def make_verdict(requirement: Requirement, host: str, *, roles: Roles, reason: str = UNJUDGED) -> Verdict:
     """The verdict on a host that nothing judged: not applicable by its roles, else unknown for this reason."""
     fit = applicable(requirement, roles)
-    return Verdict(
-        requirement=requirement.id,
-        host=host,
-        system=requirement.system,
-        protocol=requirement.protocol,
-        port=requirement.port,
-        level=requirement.level,
-        status=VerdictStatus.NOT_APPLICABLE if fit.applies is False else VerdictStatus.UNKNOWN,
-        reason=fit.reason if fit.applies is False else reason,
-        persistent=None,
-        listening=None,
-        listener=None,
-    )
+    if fit.applies is False:
+        return verdict_of(requirement, host, status=VerdictStatus.NOT_APPLICABLE, reason=fit.reason)
+    return verdict_of(requirement, host, status=VerdictStatus.UNKNOWN, reason=reason)
 
 
 def _make_row(requirement: Requirement, diagnosis: Diagnosis) -> Row:

@@ -156,6 +156,34 @@ class Diagnosis:
     waiver: Waiver | None = None
 
 
+def verdict_of(
+    requirement: Requirement,
+    host: str,
+    *,
+    status: VerdictStatus,
+    reason: str,
+    persistent: bool | None = None,
+    listening: bool | None = None,
+    listener: str | None = None,
+    paths: tuple[Path, ...] = (),
+) -> Verdict:
+    """A verdict that says of itself what it is about, from the requirement that it is about."""
+    return Verdict(
+        requirement=requirement.id,
+        host=host,
+        system=requirement.system,
+        protocol=requirement.protocol,
+        port=requirement.port,
+        level=requirement.level,
+        status=status,
+        reason=reason,
+        persistent=persistent,
+        listening=listening,
+        listener=listener,
+        paths=paths,
+    )
+
+
 def to_result(value: Any) -> Any:
     """Turn records into what Ansible may return: dict, list, str, int, float, bool and ``None`` alone.
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 
 from ...module_utils._core.addressset import Address, AddressSet
-from ...module_utils._core.records import Path, Requirement, Verdict
+from ...module_utils._core.records import Path, Requirement, Verdict, verdict_of
 from ...module_utils._core.vocabulary import Protocol, VerdictStatus
 from .._platform.interface import Request
 from .judge import Judgement, judge
@@ -26,23 +26,21 @@ def evaluate(snapshot: Snapshot, request: Request) -> tuple[Verdict, ...]:
 
 
 def _evaluate_one(snapshot: Snapshot, request: Request, requirement: Requirement) -> Verdict:
+    host = request.host
     if requirement.id in request.not_applicable:
-        return _verdict(request, requirement, VerdictStatus.NOT_APPLICABLE, request.not_applicable[requirement.id])
+        reason = request.not_applicable[requirement.id]
+        return verdict_of(requirement, host, status=VerdictStatus.NOT_APPLICABLE, reason=reason)
     if requirement.id in request.undetermined:
-        return _verdict(request, requirement, VerdictStatus.UNKNOWN, request.undetermined[requirement.id])
+        reason = request.undetermined[requirement.id]
+        return verdict_of(requirement, host, status=VerdictStatus.UNKNOWN, reason=reason)
     paths = tuple(path for _judgement, path in judged_paths(snapshot, request, requirement))
-    listening, listener = _listener(snapshot, requirement, request.destinations)
     if not paths:
-        return _verdict(request, requirement, VerdictStatus.UNKNOWN, _no_pair(request, requirement))
-    status = _overall({path.status for path in paths})
-    return Verdict(
-        requirement=requirement.id,
-        host=request.host,
-        system=requirement.system,
-        protocol=requirement.protocol,
-        port=requirement.port,
-        level=requirement.level,
-        status=status,
+        return verdict_of(requirement, host, status=VerdictStatus.UNKNOWN, reason=_no_pair(request, requirement))
+    listening, listener = _listener(snapshot, requirement, request.destinations)
+    return verdict_of(
+        requirement,
+        host,
+        status=_overall({path.status for path in paths}),
         reason=_summary(paths),
         persistent=_all_of(path.persistent for path in paths),
         listening=listening,
@@ -139,18 +137,3 @@ def _listener(
     hint = f" (set ports: {{{requirement.id}: {elsewhere[0].port}}})" if elsewhere[0].port != port else ""
     return False, f"nothing at {', '.join(map(str, destinations))} {wire}/{port}, but {elsewhere[0]}{hint}"
 
-
-def _verdict(request: Request, requirement: Requirement, status: VerdictStatus, reason: str) -> Verdict:
-    return Verdict(
-        requirement=requirement.id,
-        host=request.host,
-        system=requirement.system,
-        protocol=requirement.protocol,
-        port=requirement.port,
-        level=requirement.level,
-        status=status,
-        reason=reason,
-        persistent=None,
-        listening=None,
-        listener=None,
-    )

@@ -7,7 +7,7 @@ RUN := tests/tools/run
 BIN := build/venv/bin
 
 .DEFAULT_GOAL := help
-.PHONY: help setup test lint unit sanity importer molecule integration demo lab-up lab-down changelog clean
+.PHONY: help setup test lint unit sanity importer truth reach molecule integration demo lab-up lab-down changelog clean
 
 help: ## show this list
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 22
@@ -21,7 +21,7 @@ test: ## everything, from nothing: what CI runs
 lint: ## ruff, mypy, yamllint, ansible-lint, licence headers, changelog fragments
 	@$(RUN) suites lint
 
-unit: ## unit tests on each Python that there is
+unit: ## unit tests on Python 3.8, 3.11 and 3.13
 	@$(RUN) suites unit
 
 sanity: ## ansible-test sanity on each ansible-core, with nothing ignored
@@ -30,8 +30,14 @@ sanity: ## ansible-test sanity on each ansible-core, with nothing ignored
 importer: ## build the collection and import it as Galaxy does
 	@$(RUN) suites importer
 
+truth: ## verdicts against real packets, in network namespaces
+	@$(RUN) suites machine truth
+
+reach: ## probes against real services and firewalls, in network namespaces
+	@$(RUN) suites machine reach
+
 molecule: ## the roles' molecule scenarios
-	@$(RUN) suites molecule
+	@$(RUN) suites machine molecule
 
 integration: ## integration tests in the lab, on each ansible-core (AUDIT_PORTS_CORES=2.19 for one)
 	@$(RUN) suites integration

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from tests.lab import hosts, network
+from tests.lab.fleet import CONTROL_DIR
 from tests.lab.fixture import HOSTS, KEY, KNOWN_HOSTS, Host, ensure_up
 
 _FIRST_NUMBER = 100
@@ -66,8 +67,9 @@ def inventory(
         "ansible_user": "root",
         "ansible_ssh_private_key_file": str(KEY),
         "ansible_ssh_args": (
-            f"-o ControlMaster=no -o UserKnownHostsFile={KNOWN_HOSTS} -o GlobalKnownHostsFile=/dev/null"
-            " -o StrictHostKeyChecking=yes -o IdentitiesOnly=yes -o BatchMode=yes -o ConnectTimeout=5"
+            f"-o ControlMaster=auto -o ControlPersist=60s -o ControlPath={CONTROL_DIR}/%h"
+            f" -o UserKnownHostsFile={KNOWN_HOSTS} -o GlobalKnownHostsFile=/dev/null"
+            " -o StrictHostKeyChecking=yes -o IdentitiesOnly=yes -o BatchMode=yes -o ConnectTimeout=3"
         ),
     }
     # JSON is YAML: the YAML plugin reads it, and writing it needs no library.
@@ -109,5 +111,6 @@ def _renumbered(address: str, last: str) -> str:
 
 
 def _remove(host: Host) -> None:
+    hosts._close_connections(host)
     hosts.podman("rm", "--force", "--volumes", "--ignore", "--time", "0", host.container)
     network.remove(host)

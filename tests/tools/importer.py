@@ -41,7 +41,12 @@ def main() -> int:
     result = subprocess.run(
         [directory / "python", "-m", "galaxy_importer.main", archive],
         cwd=scratch,
-        env={**os.environ, **SETTINGS, "GALAXY_IMPORTER_TMP_ROOT_DIR": str(scratch)},
+        env={
+            **os.environ,
+            **SETTINGS,
+            "GALAXY_IMPORTER_TMP_ROOT_DIR": str(scratch),
+            "PATH": f"{directory}{os.pathsep}{os.environ['PATH']}",
+        },
         stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, timeout=400, check=False,
     )
     print(result.stdout, end="")

@@ -104,8 +104,25 @@ def importer() -> tuple[Step, ...]:
     return (Step("importer", ("python", "-m", "tests.tools.importer"), ("importer",)),)
 
 
+def machine() -> tuple[Step, ...]:
+    """Install what the lab and the network namespaces of the suites after this one need, or say what is missing."""
+    return (Step("tools of the machine", ("python", "-c", "from tests.lab.tools import ensure_tools; ensure_tools()")),)
+
+
+def truth() -> tuple[Step, ...]:
+    return (Step("truth: verdicts against packets", (*PYTEST, "tests/truth")),)
+
+
+def reach() -> tuple[Step, ...]:
+    return (Step("reach: probes against services", (*PYTEST, "tests/reach")),)
+
+
 def molecule() -> tuple[Step, ...]:
-    return (Step("molecule", ("molecule", "test", "--all"), timeout_s=900),)
+    return (
+        Step("podman connection", ("python", "-m", "tests.tools.podman_connection")),
+        Step("images", ("python", "-m", "tests.lab", "images")),
+        Step("scenarios", ("molecule", "test", "--all"), timeout_s=900),
+    )
 
 
 def integration() -> tuple[Step, ...]:
@@ -113,7 +130,11 @@ def integration() -> tuple[Step, ...]:
     return (Step("integration", (*PYTEST, "tests/integration"), environments, timeout_s=1500),)
 
 
-SUITES = {suite.__name__: suite for suite in (lint, unit, sanity, importer, molecule, integration)}
+SUITES = {
+    suite.__name__: suite for suite in (lint, unit, sanity, importer, machine, truth, reach, molecule, integration)
+}
+# How a line begins that tells what was not run: the tools of this folder, and pytest.
+NOT_RUN = ("not run: ", "SKIPPED ")
 
 
 def run_step(step: Step, report: Report, extra: Mapping[str, str] | None = None) -> None:
@@ -152,8 +173,8 @@ def execute(step: Step, extra: Mapping[str, str]) -> tuple[int, list[str]]:
     ) as process:
         for line in process.stdout or ():
             print(line, end="", flush=True)
-            if line.startswith("not run: "):
-                left_out.append(line.removeprefix("not run: ").rstrip())
+            if line.startswith(NOT_RUN):
+                left_out.append(line.removeprefix(NOT_RUN[0]).rstrip())
     return process.returncode, left_out
 
 

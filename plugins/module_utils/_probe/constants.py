@@ -33,6 +33,7 @@ IDLE_S = 1.0  # the longest wait of the loop while nothing is due
 LOOKAHEAD = 8192  # probes taken from the input ahead of their turn, to spread them over hosts and subnets
 SPARE_DESCRIPTORS = 128  # left to the rest of the process
 LEAST_WINDOW = 4
+EVENTS = 2 * CONCURRENCY  # told of in one turn of the loop
 READ_CAP = 8192  # bytes of one exchange that are looked at
 EXCHANGES = 3
 ADDRESSES_PER_NAME = 16

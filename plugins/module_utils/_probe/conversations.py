@@ -10,7 +10,7 @@ from typing import Callable
 from .._core.vocabulary import Protocol
 from .protocols.base import Conversation
 from .protocols.dns import Dns, DnsStream
-from .protocols.http import Http, Winrm
+from .protocols.hypertext import Http, Winrm
 from .protocols.kerberos import Kerberos
 from .protocols.ldap import Ldap
 from .protocols.mute import MuteDatagram

@@ -8,7 +8,6 @@ from __future__ import annotations
 import select
 import time
 from abc import ABC, abstractmethod
-from typing import Any
 
 from . import constants
 from .records import Endpoint, Outcome, Probe
@@ -59,7 +58,7 @@ class Loop:
     """epoll where there is one, poll elsewhere; a timing wheel; and the jobs that have finished."""
 
     def __init__(self) -> None:
-        self._poller: Any = select.epoll() if hasattr(select, "epoll") else _Poll()
+        self._poller: _Epoll | _Poll = _Epoll() if hasattr(select, "epoll") else _Poll()
         self._watchers: dict[int, Watcher] = {}
         self._wheel: Wheel[Job] = Wheel(time.monotonic())
         self.finished: list[tuple[Job, Outcome]] = []
@@ -103,8 +102,20 @@ class Loop:
     def close(self) -> None:
         """Give the poller back."""
         self._watchers.clear()
-        if hasattr(self._poller, "close"):
-            self._poller.close()
+        self._poller.close()
+
+
+class _Epoll:
+    """epoll(7), all that is ready in one call: what has come must be seen before its time-out is."""
+
+    def __init__(self) -> None:
+        epoll = select.epoll()
+        self.register, self.modify, self.unregister = epoll.register, epoll.modify, epoll.unregister
+        self.close = epoll.close
+        self._poll = epoll.poll
+
+    def poll(self, timeout_s: float) -> list[tuple[int, int]]:
+        return self._poll(timeout_s, constants.EVENTS)
 
 
 class _Poll:
@@ -117,3 +128,6 @@ class _Poll:
 
     def poll(self, timeout_s: float) -> list[tuple[int, int]]:
         return self._poll(timeout_s * 1000)
+
+    def close(self) -> None:
+        pass

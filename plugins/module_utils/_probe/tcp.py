@@ -76,8 +76,6 @@ class TcpJob(Job):
         """A connect has succeeded or failed, or the service has said something."""
         sock, begun = self._sockets[fd]
         if self._is_connected:
-            if mask & ERROR:
-                read_error(sock)  # else its queue would ring without end; what it means is told by the read
             self._read(sock)
             return
         info = read_tcp_info(sock)  # before SO_ERROR, which resets what it counts

@@ -14,6 +14,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import combinations
 from typing import Any
 
 from .firewalld_config import FirewalldConfig
@@ -119,11 +120,26 @@ class Program:
     def _input(self) -> None:
         chain = "filter_INPUT"
         self._usual(chain)
+        clash = self._clash()
+        if clash:
+            self._unknown(chain, [], Words("policies", "policies", clash))
         self._add(chain, [{"jump": {"target": "filter_INPUT_ZONES"}}], Words("zones", "zones"))
         if self._config.generation == 0:
             for policy in self._policies(after=True):
                 self._jump_policy(chain, policy, None)
         self._add(chain, [REJECT], Words("filter_INPUT", "the end of the input chain (reject)"))
+
+    def _clash(self) -> str:
+        """Two policies of one priority: release 2 then puts rules in an order that depends on what was added when."""
+        policies = (*self._policies(after=False), *self._policies(after=True))
+        if self._config.generation in (0, 1):
+            return ""
+        for one, other in combinations(policies, 2):
+            both = {*one.ingress, *other.ingress}
+            if one.priority == other.priority and ("ANY" in both or set(one.ingress) & set(other.ingress)):
+                names = f"policies {one.name} and {other.name}"
+                return f"the {names} share the priority {one.priority}, and firewalld promises no order of rules then"
+        return ""
 
     def _forward(self) -> None:
         self._usual("filter_FORWARD")

@@ -21,7 +21,7 @@ USER_RULES = {4: "/etc/ufw/user.rules", 6: "/etc/ufw/user6.rules"}
 _SETTING = re.compile(r"^\s*(\w+)\s*=\s*[\"']?([^\"'#\n]*?)[\"']?\s*(?:#.*)?$", re.MULTILINE)
 _TUPLE = "### tuple ###"
 _ANYWHERE = ("0.0.0.0/0", "::/0")
-_COMMAND_WORDS = re.compile(r"^\s*[^#\s].*\b(?:ip6?tables|nft|ipset|ebtables)\b", re.MULTILINE)
+_COMMAND_WORDS = re.compile(r"^(?!\s*#).*\b(?:ip6?tables|nft|ipset|ebtables)\b", re.MULTILINE)
 
 
 @dataclass(frozen=True)

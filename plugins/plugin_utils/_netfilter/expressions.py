@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from ...module_utils._core.ranges import RangeSet
-from .flow import ABSENT, NARROWERS, READERS, Field, Flow, Value, simplified
+from .flow import ABSENT, NARROWERS, READERS, Field, Flow, Value, clients_field, simplified
 
 _MANY = 64  # more possible results than this are not listed: the value is then unknown
 
@@ -112,16 +112,14 @@ def listed(value: Value) -> list[int] | None:
 
 def narrow(expression: Expression, flow: Flow, values: RangeSet) -> Flow | None:
     """The flow with this expression's value among ``values``; None where an expression cannot be narrowed."""
-    if isinstance(expression, FieldValue):
-        narrower = NARROWERS.get(expression.field)
-        return narrower(flow, values) if narrower else None
-    return None
+    if not isinstance(expression, FieldValue):
+        return None
+    if clients_field(flow, expression.field):
+        return flow.with_clients(values)
+    narrower = NARROWERS.get(expression.field)
+    return narrower(flow, values) if narrower else None
 
 
 def holds_clients(expression: Expression, flow: Flow) -> bool:
-    """Whether this is the header field that stands for all clients of the flow."""
-    if not isinstance(expression, FieldValue):
-        return False
-    field = {"source": Field.SOURCE, "destination": Field.DESTINATION}.get(flow.linked)
-    of_connection = expression.field is Field.CT_REPLY_DESTINATION and flow.reply_linked
-    return of_connection or expression.field is Field.CT_ORIGINAL_SOURCE or expression.field is field
+    """Whether this is a field that stands for all clients of the flow."""
+    return isinstance(expression, FieldValue) and clients_field(flow, expression.field)

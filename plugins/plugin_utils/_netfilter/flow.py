@@ -23,7 +23,7 @@ Value = int | RangeSet | None
 ABSENT = RangeSet()
 
 ICMP, TCP, UDP, ICMPV6 = 1, 6, 17, 58
-PROTOCOL_NUMBERS = {"tcp": TCP, "udp": UDP}
+ECHO_REQUEST, ECHO_REPLY = {4: 8, 6: 128}, {4: 0, 6: 129}  # by IP version (RFC 792, RFC 4443)
 
 # linux/tcp.h; the order of the bits in the header's 13th octet (RFC 9293, 3.1)
 FIN, SYN, RST, PSH, ACK, URG, ECE, CWR = (1 << bit for bit in range(8))
@@ -64,7 +64,8 @@ class Flow:
     empty once that field was translated). ``tracking`` is how conntrack sees the packet now: ``none`` (before its
     hook), ``tracked``, ``untracked``; ``connection_known``: the packet was tracked on
     arrival, in ``connection_zone``. ``original_...`` is how the connection began, ``reply_...`` how its answers look to
-    this host (``reply_linked``: they go to the clients); ``translated`` holds ``source`` and ``destination`` once a
+    this host (``reply_linked``: they go to the clients; ``turned``: conntrack takes the answer for the first packet);
+    ``translated`` holds ``source`` and ``destination`` once a
     nat chain has settled that translation.
     ``assumptions`` are the undecidable rules that were guessed on the way here, with the guess; ``guessed`` tells the
     simulator that the last match narrowed something that nobody knows. ``trail`` are the rules and policies that let
@@ -101,11 +102,22 @@ class Flow:
     reply_port: Value = ABSENT
     reply_destination: Value = None
     reply_linked: bool = True
+    turned: bool = False
     translated: frozenset[str] = frozenset()
     forwarded: bool = False
     assumptions: frozenset[tuple[object, object]] = frozenset()
     guessed: bool = field(default=False, compare=False)
     trail: tuple[object, ...] = field(default=(), compare=False, repr=False)
+
+    @property
+    def original_source(self) -> Value:
+        """From where the connection began: from the clients."""
+        return simplified(self.clients)
+
+    @property
+    def client_port(self) -> Value:
+        """From which port it began, and to which it is answered: nobody knows, also where one of them was translated."""
+        return None
 
     def with_clients(self, clients: RangeSet) -> Flow:
         """The same packet for these clients alone."""
@@ -172,20 +184,22 @@ def simplified(values: RangeSet) -> Value:
     return values
 
 
-def _linked_or_narrow(attribute: str) -> Callable[[Flow, RangeSet], Flow]:
-    def narrow(flow: Flow, values: RangeSet) -> Flow:
-        if flow.linked == attribute:
-            return flow.with_clients(values)
-        return _with_values(flow, attribute, values)
-
-    return narrow
-
-
 def _narrow(attribute: str) -> Callable[[Flow, RangeSet], Flow]:
     def narrow(flow: Flow, values: RangeSet) -> Flow:
         return _with_values(flow, attribute, values)
 
     return narrow
+
+
+def clients_field(flow: Flow, field: Field) -> bool:
+    """Whether a field stands for all clients of a flow at once."""
+    if field is Field.SOURCE:
+        return flow.linked == "source"
+    if field is Field.DESTINATION:
+        return flow.linked == "destination"
+    if flow.turned:
+        return flow.linked == "destination" and field in (Field.CT_ORIGINAL_DESTINATION, Field.CT_REPLY_SOURCE)
+    return field is Field.CT_ORIGINAL_SOURCE or (field is Field.CT_REPLY_DESTINATION and flow.reply_linked)
 
 
 def _with_values(flow: Flow, attribute: str, values: RangeSet) -> Flow:
@@ -219,6 +233,30 @@ def _state(flow: Flow) -> Value:
     return STATE_UNTRACKED if flow.tracking == "untracked" else STATE_INVALID
 
 
+def _of_tuple(attribute: str, of_turned: str) -> Callable[[Flow], Value]:
+    """A part of how a connection began or is answered; ``of_turned`` is the header field that it is for the answer."""
+
+    def read(flow: Flow) -> Value:
+        value: Value = getattr(flow, of_turned if flow.turned else attribute)
+        return value if flow.tracking == "tracked" else ABSENT
+
+    return read
+
+
+def _port_of_tuple(attribute: str, of_turned: str, icmp_types: dict[int, int] | None) -> Callable[[Flow], Value]:
+    """A port of a connection. Of ICMP it is the type and the code, or the identifier (struct nf_conntrack_tuple)."""
+
+    def read(flow: Flow) -> Value:
+        if flow.tracking != "tracked":
+            return ABSENT
+        if flow.protocol in (ICMP, ICMPV6):
+            return icmp_types[flow.version] << 8 if icmp_types else None
+        value: Value = getattr(flow, of_turned if flow.turned else attribute)
+        return value
+
+    return read
+
+
 def _of_connection(attribute: str) -> Callable[[Flow], Value]:
     def read(flow: Flow) -> Value:
         value: Value = getattr(flow, attribute)
@@ -250,12 +288,14 @@ READERS: dict[Field, Callable[[Flow], Value]] = {
     Field.CT_MARK: _of_connection("ct_mark"),
     Field.CT_ZONE: _of_connection("ct_zone"),
     Field.CT_DIRECTION: _of_connection("direction"),
-    Field.CT_ORIGINAL_SOURCE: lambda flow: simplified(flow.clients) if flow.tracking == "tracked" else ABSENT,
-    Field.CT_ORIGINAL_DESTINATION: _of_connection("original_destination"),
-    Field.CT_ORIGINAL_SOURCE_PORT: lambda flow: None if flow.tracking == "tracked" else ABSENT,
-    Field.CT_ORIGINAL_DESTINATION_PORT: _of_connection("original_port"),
-    Field.CT_REPLY_SOURCE: _of_connection("reply_source"),
-    Field.CT_REPLY_DESTINATION: _of_connection("reply_destination"),
+    Field.CT_ORIGINAL_SOURCE: _of_tuple("original_source", "source"),
+    Field.CT_ORIGINAL_DESTINATION: _of_tuple("original_destination", "destination"),
+    Field.CT_REPLY_SOURCE: _of_tuple("reply_source", "destination"),
+    Field.CT_REPLY_DESTINATION: _of_tuple("reply_destination", "source"),
+    Field.CT_ORIGINAL_SOURCE_PORT: _port_of_tuple("client_port", "source_port", None),
+    Field.CT_ORIGINAL_DESTINATION_PORT: _port_of_tuple("original_port", "destination_port", ECHO_REQUEST),
+    Field.CT_REPLY_SOURCE_PORT: _port_of_tuple("reply_port", "destination_port", None),
+    Field.CT_REPLY_DESTINATION_PORT: _port_of_tuple("client_port", "source_port", ECHO_REPLY),
     Field.IN_KIND: lambda flow: _kind(flow, flow.iif),
     Field.OUT_KIND: lambda flow: _kind(flow, flow.oif),
     Field.ETHER_TYPE: lambda flow: 0x0800 if flow.version == 4 else 0x86DD,
@@ -266,20 +306,16 @@ READERS: dict[Field, Callable[[Flow], Value]] = {
     Field.TRANSPORT_DESTINATION: lambda flow: flow.destination_port if flow.destination_port != ABSENT else None,
     Field.CT_PROTOCOL: _of_connection("protocol"),
     Field.CT_FAMILY: lambda flow: (2 if flow.version == 4 else 10) if flow.tracking == "tracked" else ABSENT,
-    Field.CT_REPLY_SOURCE_PORT: _of_connection("reply_port"),
-    Field.CT_REPLY_DESTINATION_PORT: lambda flow: None if flow.tracking == "tracked" else ABSENT,
     Field.NOTHING: lambda flow: ABSENT,
     Field.ZERO: lambda flow: 0,
     # A packet that arrives has no socket yet; the answer's is the service's, whose user nobody knows.
     Field.SOCKET_OWNER: lambda flow: ABSENT if flow.iif is not None else None,
 }
 
-# How a flow is narrowed to a part of a field's values: sound for the clients, a guess for everything else.
-NARROWERS: dict[Field, Callable[[Flow, RangeSet], Flow | None]] = {
-    Field.SOURCE: _linked_or_narrow("source"),
-    Field.DESTINATION: _linked_or_narrow("destination"),
-    Field.CT_ORIGINAL_SOURCE: lambda flow, values: flow.with_clients(values),
-    Field.CT_REPLY_DESTINATION: lambda flow, values: flow.with_clients(values) if flow.reply_linked else None,
+# How a flow is narrowed to a part of a field's values where the field does not stand for its clients: a guess.
+NARROWERS: dict[Field, Callable[[Flow, RangeSet], Flow]] = {
+    Field.SOURCE: _narrow("source"),
+    Field.DESTINATION: _narrow("destination"),
     Field.SOURCE_PORT: _narrow("source_port"),
     Field.DESTINATION_PORT: _narrow("destination_port"),
     Field.TRANSPORT_SOURCE: _narrow("source_port"),

@@ -137,5 +137,5 @@ def _tracked(flow: Flow) -> Flow:
     if flow.connection_known and flow.ct_zone == flow.connection_zone:
         return replace(flow, tracking="tracked")
     if flow.protocol == UDP:
-        return replace(flow, tracking="tracked", state=STATE_NEW, status=0, direction=0, translated=frozenset())
+        return replace(flow, tracking="tracked", state=STATE_NEW, status=0, direction=0, turned=True, translated=frozenset())
     return flow

@@ -153,6 +153,8 @@ def _nat_reader(kind: Translation) -> Callable[[Any, TableContext], Item]:
         address, port = _read_target(body.get("addr"), context)
         if "port" in body:
             port = _read_nat_value("inet_service", body["port"], context)
+        if kind in (Translation.DNAT, Translation.SNAT) and address is port is None:
+            raise NotUnderstoodError("a translation to nowhere")
         flags = body.get("type_flags", [])
         if address is not None and "prefix" in (flags if isinstance(flags, list) else [flags]):
             address = _kept_host_bits(body["addr"], kind)

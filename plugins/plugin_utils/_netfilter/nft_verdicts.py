@@ -8,9 +8,9 @@ from __future__ import annotations
 from typing import Any
 
 from .nft_values import NotUnderstoodError
-from .statements import ACCEPT, DROP, RETURN, Verdict, goto, jump
+from .statements import ACCEPT, BACK, DROP, Verdict, goto, jump
 
-_SIMPLE: dict[str, Verdict | None] = {"accept": ACCEPT, "drop": DROP, "return": RETURN, "continue": None}
+_SIMPLE: dict[str, Verdict | None] = {"accept": ACCEPT, "drop": DROP, "return": BACK, "continue": None}
 
 
 def read_verdict(item: Any) -> Verdict | None:

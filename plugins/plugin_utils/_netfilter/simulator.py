@@ -17,6 +17,8 @@ from .chains import ChainRunner
 from .flow import (
     ABSENT,
     ANSWERING_FLAGS,
+    ECHO_REPLY,
+    ECHO_REQUEST,
     ICMP,
     ICMPV6,
     OPENING_FLAGS,
@@ -35,7 +37,6 @@ from .routing import LOOPBACK, inside, interface_to, ways
 from .translation import DESTINATION, SOURCE
 
 _CLIENT_PORTS = RangeSet([(1024, 65535)])
-_ECHO = {4: (8, 0), 6: (128, 129)}  # the types of echo requests and of their replies (RFC 792, RFC 4443)
 
 
 def walk(ruleset: Ruleset, packet: Packet, host: HostView) -> tuple[Outcome, ...]:
@@ -70,7 +71,7 @@ def _arriving(packet: Packet, clients: RangeSet, host: HostView) -> Flow:
         destination=int(packet.destination),
         source_port=_CLIENT_PORTS if has_ports else ABSENT,
         destination_port=packet.port if has_ports else ABSENT,
-        icmp_type=ABSENT if has_ports else _ECHO[version][0],
+        icmp_type=ABSENT if has_ports else ECHO_REQUEST[version],
         icmp_code=ABSENT if has_ports else 0,
         tcp_flags=OPENING_FLAGS if protocol == TCP else ABSENT,
         iif=packet.iif,
@@ -125,8 +126,21 @@ class _Journey:
         for hook in (Hook.PREROUTING, Hook.INPUT):
             inward = self.hooks.through(hook, inward)
         for flow in [*flows, *inward]:
-            self.runner.end(flow, Fate.PASSES, None, "")
+            self._received(flow)
         self.runner.stage = "arrival"
+
+    def _received(self, flow: Flow) -> None:
+        """An answer that has come out: the client takes it for one if it comes from where it sent its packet to."""
+        answered = (flow.source, flow.source_port, flow.linked)
+        asked = (flow.original_destination, flow.original_port, "destination")
+        if answered == asked:
+            self.runner.end(flow, Fate.PASSES, None, "")
+        elif all(isinstance(value, int) or value == ABSENT for value in answered[:2]):
+            reason = "it does not come from the address and port that were asked: nothing translates it back"
+            self.runner.end(flow, Fate.DROPPED, None, reason)
+        else:
+            reason = "nobody can tell whether the answer comes from the address and port that were asked"
+            self.runner.end(flow, Fate.UNDECIDED, None, reason)
 
     def _looped(self, flows: list[Flow]) -> list[Flow]:
         """Packets of this host to itself: they leave by the loopback interface, and then arrive there."""
@@ -212,7 +226,7 @@ def _answer_of(flow: Flow) -> Flow:
         linked="destination" if flow.linked == "source" else "",
         source_port=flow.destination_port,
         destination_port=flow.source_port,
-        icmp_type=_ECHO[flow.version][1] if is_icmp else ABSENT,
+        icmp_type=ECHO_REPLY[flow.version] if is_icmp else ABSENT,
         tcp_flags=ANSWERING_FLAGS if flow.protocol == TCP else ABSENT,
         iif=flow.oif,
         oif=None,

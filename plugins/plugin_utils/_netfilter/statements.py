@@ -53,7 +53,7 @@ Effects = Sequence[tuple[Flow, Verdict | None]]
 
 ACCEPT = Verdict(Verb.ACCEPT)
 DROP = Verdict(Verb.DROP)
-RETURN = Verdict(Verb.RETURN)
+BACK = Verdict(Verb.RETURN)
 NEXT_RULE = Verdict(Verb.NEXT_RULE)
 
 

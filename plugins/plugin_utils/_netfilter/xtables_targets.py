@@ -15,8 +15,8 @@ from .expressions import Bitwise, Constant, Expression, FieldValue, Unknown
 from .flow import Field, simplified
 from .statements import (
     ACCEPT,
+    BACK,
     DROP,
-    RETURN,
     Nat,
     NoEffect,
     Notrack,
@@ -233,7 +233,7 @@ def _always(statement: Statement) -> Callable[[Section, int, str], Iterator[Stat
 _TARGETS: dict[str, Callable[[Section, int, str], Iterator[Statement]]] = {
     "ACCEPT": _always(ACCEPT),
     "DROP": _always(DROP),
-    "RETURN": _always(RETURN),
+    "RETURN": _always(BACK),
     "REJECT": _reject,
     # It holds the connection open and hands nothing to the service.
     "TARPIT": _always(DROP),

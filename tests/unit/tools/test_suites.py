@@ -44,6 +44,11 @@ def test_what_a_step_says_it_could_not_run_is_told() -> None:
     assert "not run: a step: pslint" in report.table()
 
 
+def test_what_pytest_skips_is_told() -> None:
+    report = run(python("print('SKIPPED [2] tests/a.py:1: needs root')"))
+    assert report.not_run == ["a step: SKIPPED [2] tests/a.py:1: needs root"]
+
+
 def test_a_step_without_its_python_does_not_run_and_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(suites, "missing", {"py38": "no Python 3.8"}.get)
     report = run(python("raise SystemExit(3)", environments=("py38",)))

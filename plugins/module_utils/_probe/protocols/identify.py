@@ -32,7 +32,7 @@ _SIGNS: tuple[tuple[str, re.Pattern[bytes]], ...] = tuple(
         ("Kerberos", rb"\x00\x00..[\x7e\x6b]"),
         ("LDAP", rb"\x30(.|\x84....)\x02[\x01-\x04]..?.?.?[\x61\x64\x65\x78]"),
         ("SNMP", rb"\x30(.|\x81.|\x82..)\x02\x01[\x00\x01\x03][\x04\x30]"),
-        ("DNS or NetBIOS name service", rb"..[\x80-\x87].\x00[\x00\x01]\x00[\x00-\x20]\x00.\x00."),
+        ("a name service in the format of DNS", rb"..[\x80-\x87].\x00[\x00\x01]\x00[\x00-\x20]\x00.\x00."),
         ("MySQL", rb".{3}\x00\x0a[58]\.|.{3}\x00\xffj"),
         ("Telnet", rb"\xff[\xfb-\xfe]."),
     )

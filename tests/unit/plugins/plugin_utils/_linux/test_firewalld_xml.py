@@ -32,6 +32,12 @@ def rich(inside: str, attributes: str = 'family="ipv4"') -> RichRule:
     return rule
 
 
+INVERTED = (
+    'rule priority="-5" family="ipv4" source NOT address="192.0.2.0/24" port port="1-9" protocol="udp"'
+    ' reject type="tcp-reset"'
+)
+
+
 @pytest.mark.parametrize(
     ("inside", "attributes", "text"),
     [
@@ -39,8 +45,7 @@ def rich(inside: str, attributes: str = 'family="ipv4"') -> RichRule:
         (
             '<source address="192.0.2.0/24" invert="True"/><port port="1-9" protocol="udp"/><reject type="tcp-reset"/>',
             'family="ipv4" priority="-5"',
-            'rule priority="-5" family="ipv4" source NOT address="192.0.2.0/24" port port="1-9" protocol="udp"'
-            ' reject type="tcp-reset"',
+            INVERTED,
         ),
         ('<source ipset="a"/><drop/>', "", 'rule source ipset="a" drop'),
         ('<source mac="00:11:22:33:44:55"/><drop/>', "", 'rule source mac="00:11:22:33:44:55" drop'),
@@ -68,8 +73,9 @@ def test_a_rich_rule_that_logs_says_so() -> None:
 
 def test_a_service_may_name_protocols_includes_and_destinations() -> None:
     text = (
-        '<service><port port="" protocol="icmp"/><port port="1-2" protocol="tcp"/><source-port port="9" protocol="udp"/>'
-        '<protocol value="esp"/><include service="other"/><destination ipv4="192.0.2.1" ipv6="2001:db8::1"/></service>'
+        '<service><port port="" protocol="icmp"/><port port="1-2" protocol="tcp"/>'
+        '<source-port port="9" protocol="udp"/><protocol value="esp"/><include service="other"/>'
+        '<destination ipv4="192.0.2.1" ipv6="2001:db8::1"/></service>'
     )
     assert parse_service(text) == Service(
         ports=(Ports("tcp", "1-2"),),
@@ -96,7 +102,8 @@ def test_policies_ipsets_and_direct_rules() -> None:
     ipset = parse_ipset("s", '<ipset type="hash:ip"><option name="family" value="inet6"/><entry> ::1 </entry></ipset>')
     assert (ipset.type, ipset.version, ipset.entries, ipset.expires) == ("hash:ip", 6, ("::1",), False)
     rules = parse_direct(
-        '<direct><passthrough ipv="ipv6">-A INPUT -j DROP</passthrough><rule ipv="eb" table="t" chain="c" priority="0">x</rule>'
+        '<direct><passthrough ipv="ipv6">-A INPUT -j DROP</passthrough>'
+        '<rule ipv="eb" table="t" chain="c" priority="0">x</rule>'
         '<rule ipv="ipv4" table="filter" chain="INPUT" priority="2">-j A</rule>'
         '<rule ipv="ipv4" table="filter" chain="INPUT" priority="1">-j B</rule></direct>'
     )

@@ -308,3 +308,48 @@ def test_a_destination_of_another_interface_is_local() -> None:
     elsewhere = replace(packet, destination=ip_address("198.51.100.7"))
     (outcome,) = walk(read(listing()), elsewhere, HOST)
     assert (outcome.fate.value, outcome.delivered) == ("passes", "forwarded")
+
+
+def test_before_conntrack_every_packet_is_invalid() -> None:
+    """The kernel calls a packet invalid until conntrack's hook has seen it, and untracked after notrack."""
+    raw = base_chain("raw", "prerouting", priority=-300)
+    drop_invalid = [match(CT_STATE, "invalid", "in"), DROP]
+    assert fate(listing(raw, rule("raw", *drop_invalid), policy="accept")) == "dropped"
+    assert fate(listing(raw, rule("raw", {"notrack": None}), rule("raw", *drop_invalid), policy="accept")) == "passes"
+    later = base_chain("later", "prerouting", priority=-150)
+    assert fate(listing(later, rule("later", *drop_invalid), policy="accept")) == "passes"
+
+
+def test_the_answer_of_an_untracked_connection() -> None:
+    """A SYN+ACK without a connection is invalid; an answer by UDP begins a connection of its own."""
+    raw, out = base_chain("raw", "prerouting", priority=-300), base_chain("out", "output", policy="drop")
+
+    def allowing(state: str) -> str:
+        allow = rule("out", match(CT_STATE, state, "in"), ACCEPT)
+        return listing(raw, rule("raw", {"notrack": None}), out, allow, policy="accept")
+
+    assert [fate(allowing(state)) for state in ("established", "invalid", "new")] == ["dropped", "passes", "dropped"]
+    by_udp = [fate(allowing(state), target="udp/161") for state in ("established", "invalid", "new")]
+    assert by_udp == ["dropped", "dropped", "passes"]
+
+
+def test_a_zone_of_the_way_in_alone_loses_the_answer() -> None:
+    """Connections are found in their zone: an answer in another one belongs to none."""
+    zone = {"mangle": {"key": {"ct": {"key": "zone"}}, "value": 5}}
+    raw, raw_out = base_chain("raw", "prerouting", priority=-300), base_chain("raw_out", "output", priority=-300)
+    out = base_chain("out", "output", policy="drop")
+    allow = rule("out", match(CT_STATE, "established", "in"), ACCEPT)
+    one_way = [raw, rule("raw", zone), out, allow]
+    assert fate(listing(*one_way, policy="accept")) == "dropped"
+    assert fate(listing(*one_way, raw_out, rule("raw_out", zone), policy="accept")) == "passes"
+
+
+def test_the_first_translation_ends_all_nat_chains() -> None:
+    """A later nat chain does not see what an earlier one has translated; a drop in one counts."""
+    first = base_chain("first", "prerouting", priority=-110, type="nat")
+    second = base_chain("second", "prerouting", priority=-90, type="nat")
+    redirect = rule("first", match(DPORT, 22), {"redirect": {"port": 8080}})
+    text = listing(first, redirect, second, rule("second", DROP), rules=[[match(DPORT, 8080), ACCEPT]])
+    assert (fate(text), fate(text, target="tcp/8080")) == ("passes", "dropped")
+    (outcome,) = outcomes(text)
+    assert outcome.final_port == 8080

@@ -194,3 +194,10 @@ def test_nothing_at_all_is_silence(name: str) -> None:
     conversation = STREAMS[name][0]()
     conversation.first()
     assert conversation.ended().status is ServiceStatus.SILENT
+
+
+def test_a_name_server_is_no_netbios_node() -> None:
+    """DNS servers answer a node status request, too: that there is no such name."""
+    conversation = NetbiosName(request_id=ID)
+    assert conversation.receive(captured.DNS[0]) is None
+    assert conversation.ended().what == "not NetBIOS name service but a name service in the format of DNS"

@@ -19,7 +19,7 @@ from ansible_collections.agentless.audit_ports.plugins.module_utils._probe.proto
     Evidence,
     MalformedError,
 )
-from ansible_collections.agentless.audit_ports.plugins.module_utils._probe.protocols.http import Http, Winrm
+from ansible_collections.agentless.audit_ports.plugins.module_utils._probe.protocols.hypertext import Http, Winrm
 from ansible_collections.agentless.audit_ports.plugins.module_utils._probe.protocols.identify import identify
 from ansible_collections.agentless.audit_ports.plugins.module_utils._probe.protocols.kerberos import Kerberos
 from ansible_collections.agentless.audit_ports.plugins.module_utils._probe.protocols.ldap import Ldap

@@ -90,10 +90,19 @@ def test_endless_answers_are_cut_off(name: str) -> None:
         while taken <= 2 * conversation.cap:
             answer = conversation.receive(filler * 1000)
             taken += 1000 * len(filler)
+            assert len(conversation._buffer) <= conversation.cap
             if isinstance(answer, Evidence):
                 break
         assert isinstance(answer, Evidence)
         assert answer.status is ServiceStatus.UNEXPECTED
+
+
+def test_words_of_a_stranger_never_show_the_community() -> None:
+    """A text that repeats what it was asked is told as a stranger's, without its words."""
+    conversation = Snmp(Secret(COMMUNITY))
+    assert conversation.receive(f"HTTP/1.1 400 no {COMMUNITY} here".encode()) is None
+    evidence = conversation.ended()
+    assert evidence.text == "not SNMP but HTTP"
 
 
 @pytest.mark.parametrize("attempt", [0, 1, 2])

@@ -105,7 +105,7 @@ def listening(host: Host) -> set[str]:
     found = set()
     for line in shown.splitlines():
         protocol, _state, _receive, _send, local = line.split()[:5]
-        address, _, port = local.rpartition(":")
+        address, _colon, port = local.rpartition(":")
         if not address.startswith(("127.", "[::1]")):
             found.add(f"{protocol}/{port}")
     return found

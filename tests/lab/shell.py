@@ -46,13 +46,14 @@ def run(
     try:
         if log is None:
             done = subprocess.run(
-                argv, input=input_text, capture_output=True, text=True, errors="replace", timeout=timeout_s
+                argv, input=input_text, capture_output=True, text=True, errors="replace", timeout=timeout_s, check=False
             )
         else:
             with log.open("w", encoding="utf-8") as out:
                 done = subprocess.run(
                     ["setpriv", "--pdeathsig", "TERM", *argv],
                     stdin=subprocess.DEVNULL,
+                    check=False,
                     stdout=out,
                     stderr=subprocess.STDOUT,
                     text=True,

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 # Copyright: agentless.audit_ports contributors
-"""Rules without a manager, in the kernel of a namespace: what is opened there is open, and withdrawing leaves no trace."""
+"""Rules without a manager, in the kernel of a namespace: what is opened there is open, and withdrawn without a trace."""
 
 from __future__ import annotations
 
@@ -34,7 +34,10 @@ table inet filter {
     }
 }
 """
-XT = "*filter\n:INPUT %s [0:0]\n:FORWARD ACCEPT [0:0]\n:OUTPUT ACCEPT [0:0]\n-A INPUT -p tcp --dport 80 -j ACCEPT\n%sCOMMIT\n"
+XT = (
+    "*filter\n:INPUT %s [0:0]\n:FORWARD ACCEPT [0:0]\n:OUTPUT ACCEPT [0:0]\n"
+    "-A INPUT -p tcp --dport 80 -j ACCEPT\n%sCOMMIT\n"
+)
 CASES = {
     "nft policy": (["nft", "-f", "-"], NFT % ("drop", ""), "nftables"),
     "nft last rule": (["nft", "-f", "-"], NFT % ("accept", "counter drop"), "nftables"),

@@ -136,4 +136,3 @@ def _listener(
         return False, None
     hint = f" (set ports: {{{requirement.id}: {elsewhere[0].port}}})" if elsewhere[0].port != port else ""
     return False, f"nothing at {', '.join(map(str, destinations))} {wire}/{port}, but {elsewhere[0]}{hint}"
-

@@ -9,10 +9,13 @@ Zones and policies are read at once (any of them can claim a packet), services a
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from itertools import combinations
 from typing import TypeVar
 
-from .firewalld_records import DirectRule, IpSet, Policy, Service, Zone
+from ...module_utils._core.errors import InputError
+from ...module_utils._core.portset import PortSet
+from .firewalld_records import DirectRule, IpSet, Policy, Ports, Service, Zone
 from .firewalld_xml import UnreadableError, parse_direct, parse_ipset, parse_policy, parse_service, parse_zone
 from .manager import Files
 
@@ -51,6 +54,8 @@ class FirewalldConfig:
         # Zones have priorities since release 2.
         prioritised = any(zone.ingress_priority for zone in self.zones.values())
         self.generation = 2 if prioritised else _generation(version, self.settings)
+        if self.generation in (0, None):
+            gaps += _overlaps([*self.zones.values(), *self.policies.values()])
         self.gaps: tuple[str, ...] = tuple(gaps)
 
     @property
@@ -119,6 +124,21 @@ def _effective(files: Files) -> dict[tuple[str, str], str]:
             if name.endswith(".xml") and "/" not in name:
                 found[kind, name[: -len(".xml")]] = path
     return found
+
+
+def _overlaps(owners: Sequence[Zone | Policy]) -> Iterator[str]:
+    """Files that release 0 refuses to load, and starts without any rules then: they name a port twice."""
+    for owner in owners:
+        for ports in (owner.contents.ports, owner.contents.source_ports):
+            if any(one.protocol == other.protocol and _share(one, other) for one, other in combinations(ports, 2)):
+                yield f"{owner.name}.xml names a port twice, which firewalld 0.9 does not load"
+
+
+def _share(one: Ports, other: Ports) -> bool:
+    try:
+        return bool(PortSet.parse(one.ports) & PortSet.parse(other.ports))
+    except InputError:
+        return True
 
 
 def _nested(files: Files) -> list[str]:

@@ -174,17 +174,6 @@ _COMMON = {
     "rule",
 }
 _ACTIONS = ("accept", "reject", "drop", "mark")
-_ELEMENTS: dict[str, Callable[[ElementTree.Element], str | Ports | Forward]] = {
-    "service": lambda item: _need(item, "name"),
-    "port": lambda item: _ports(item),
-    "source-port": lambda item: _ports(item),
-    "protocol": lambda item: _need(item, "value"),
-    "icmp-block": lambda item: _need(item, "name"),
-    "icmp-type": lambda item: _need(item, "name"),
-    "forward-port": lambda item: _forward(item),
-    "masquerade": lambda item: "",
-    "tcp-mss-clamp": lambda item: item.get("value", ""),
-}
 
 
 def _rich_rule(rule: ElementTree.Element) -> RichRule:
@@ -246,3 +235,17 @@ def _number(text: str) -> int:
 
 def _unique(items: Iterator[str] | list[str]) -> tuple[str, ...]:
     return tuple(dict.fromkeys(items))
+
+
+# What the elements of a rich rule are read as.
+_ELEMENTS: dict[str, Callable[[ElementTree.Element], str | Ports | Forward]] = {
+    "service": lambda item: _need(item, "name"),
+    "port": _ports,
+    "source-port": _ports,
+    "protocol": lambda item: _need(item, "value"),
+    "icmp-block": lambda item: _need(item, "name"),
+    "icmp-type": lambda item: _need(item, "name"),
+    "forward-port": _forward,
+    "masquerade": lambda item: "",
+    "tcp-mss-clamp": lambda item: item.get("value", ""),
+}

@@ -9,11 +9,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
+from ipaddress import IPv6Address
 
 from ...module_utils._core.addressset import Address, AddressSet
 from ...module_utils._core.records import Decision, Requirement
 from ...module_utils._core.vocabulary import Protocol, VerdictStatus
 from .._netfilter.model import Fate, Outcome, Packet, Step
+from .._netfilter.neighbours import unfindable
 from .._netfilter.simulator import walk
 from .manager import BootPart
 from .network import arrivals, interface_of
@@ -69,7 +71,9 @@ def judge(
     found: tuple[Judgement, ...] = ()
     for iif in _arrivals(snapshot, source, destination):
         packet = Packet(requirement.protocol.value, source, destination, requirement.port, iif)
-        here = tuple(_judged(snapshot, packet, outcome) for outcome in walk(snapshot.ruleset, packet, snapshot.view))
+        here = _lost_on_link(snapshot, packet) or tuple(
+            _judged(snapshot, packet, outcome) for outcome in walk(snapshot.ruleset, packet, snapshot.view)
+        )
         found = _combined(found, here) if found else here
     denials = _denials(snapshot, requirement)
     kept_out = [part for judgement in found for part in _behind_the_firewall(judgement, denials)]
@@ -108,6 +112,19 @@ def _arrivals(snapshot: Snapshot, source: AddressSet, destination: Address) -> t
     if snapshot.policy_routing:  # the main table is not the whole truth then: any interface may be the one
         return tuple(item.name for item in snapshot.view.interfaces if item.name != "lo" and item.addresses)
     return arrivals(snapshot.view, snapshot.sysctls, source, destination)
+
+
+def _lost_on_link(snapshot: Snapshot, packet: Packet) -> tuple[Judgement, ...]:
+    """What drops the neighbours' search for the host, so that no packet of IPv6 ever gets to it."""
+    if not isinstance(packet.destination, IPv6Address) or packet.iif in ("", "lo"):
+        return ()
+    outcome = unfindable(snapshot.ruleset, snapshot.view, packet.destination, packet.iif)
+    if outcome is None:
+        return ()
+    decisions = tuple(decision_of(snapshot, step) for step in outcome.decided_by)
+    by = f" by {decisions[-1].text}" if decisions else ""
+    reason = f"nobody on the link finds the host: ICMPv6 neighbour solicitations are dropped{by}"
+    return (Judgement(packet.source, VerdictStatus.BLOCKED, reason, decisions),)
 
 
 def _judged(snapshot: Snapshot, packet: Packet, outcome: Outcome) -> Judgement:

@@ -57,6 +57,12 @@ def _route(entry: Mapping[str, Any], version: int) -> Route:
     )
 
 
+def forwarding(sysctls: Mapping[str, str]) -> dict[str, bool]:
+    """Whether the host passes packets on, by family (``ip``, ``ip6``), as far as that is known."""
+    names = {"ip": "net.ipv4.ip_forward", "ip6": "net.ipv6.conf.all.forwarding"}
+    return {family: sysctls[name] != "0" for family, name in names.items() if name in sysctls}
+
+
 def has_policy_routing(text: str) -> bool:
     """Whether ``ip -j rule`` shows more than the kernel's own three rules, so that the main table is not the whole
     truth.

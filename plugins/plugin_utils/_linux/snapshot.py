@@ -15,10 +15,11 @@ from .._netfilter.model import HostView, Ruleset
 from .._netfilter.readers import read_ruleset
 from .._platform.interface import Part
 from .firewalld import parse_firewalld
+from .firewalld_runtime import runtime_interface_zones, runtime_release
 from .journal import Journal, parse_hashes, parse_journal
 from .listeners import Listener, parse_proc_net, parse_ss
 from .manager import Manager
-from .network import has_policy_routing, parse_interfaces, parse_routes
+from .network import forwarding, has_policy_routing, parse_interfaces, parse_routes
 from .read import STATE_DIRECTORY
 from .ufw import parse_ufw
 
@@ -80,19 +81,22 @@ def parse_snapshot(parts: Mapping[str, Part]) -> Snapshot:
         if name not in parts:
             raise ReadError(f"the host's answer has no part '{name}'; nothing was judged")
     files, kernel = split_files(parts["files"].out), split_files(parts["kernel"].out)
+    sysctls = _sysctls(kernel)
     state = f"{STATE_DIRECTORY}/journal.json", f"{STATE_DIRECTORY}/left"
     view = HostView(
         interfaces=parse_interfaces(parts["address"].out),
         routes_to=parse_routes(parts["route4"].out, 4) + parse_routes(parts["route6"].out, 6),
+        forwards=forwarding(sysctls),
     )
     units = _units(parts["units"].out)
+    ruleset = _ruleset(parts, kernel)
     return Snapshot(
-        ruleset=_ruleset(parts, kernel),
+        ruleset=ruleset,
         view=view,
-        sysctls=_sysctls(kernel),
+        sysctls=sysctls,
         files=files,
         units=units,
-        managers=_managers(files, view, units),
+        managers=_managers(files, view, units, ruleset),
         listeners=_listeners(parts["sockets"]),
         journal=parse_journal(files.get(state[0]), files.get(state[1])),
         hashes=parse_hashes(_out(parts, "hashes")),
@@ -180,11 +184,19 @@ def _units(text: str) -> dict[str, Unit]:
     return units
 
 
-def _managers(files: Mapping[str, str], view: HostView, units: Mapping[str, Unit]) -> dict[str, Manager]:
+def _managers(
+    files: Mapping[str, str], view: HostView, units: Mapping[str, Unit], ruleset: Ruleset
+) -> dict[str, Manager]:
     managers: dict[str, Manager] = {}
     if any(path.startswith("/usr/lib/firewalld/") for path in files):
         running = "firewalld" in units and units["firewalld"].running
-        managers["firewalld"] = parse_firewalld(files, view, running=running)
+        chains = ruleset.chains.values()
+        # Connections of NetworkManager name their zones at boot as they did for what runs now.
+        named = running and "NetworkManager" in units and units["NetworkManager"].running
+        zones = runtime_interface_zones(chains) if named else {}
+        managers["firewalld"] = parse_firewalld(
+            files, view, version=runtime_release(chains), interface_zones=zones, running=running
+        )
     if "/etc/ufw/ufw.conf" in files:
         managers["ufw"] = parse_ufw(files, view)
     return managers

@@ -20,7 +20,6 @@ class Expression(Protocol):
 
     def evaluate(self, flow: Flow) -> tuple[tuple[Flow, Value], ...]:
         """The value, with the flow split into parts where it differs between its clients."""
-        ...
 
 
 @dataclass(frozen=True)

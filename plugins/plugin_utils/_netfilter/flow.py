@@ -116,7 +116,7 @@ class Flow:
 
     @property
     def client_port(self) -> Value:
-        """From which port it began, and to which it is answered: nobody knows, also where one of them was translated."""
+        """From which port it began and to which it is answered: nobody knows."""
         return None
 
     def with_clients(self, clients: RangeSet) -> Flow:

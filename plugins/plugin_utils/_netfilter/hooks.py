@@ -8,8 +8,9 @@ Priorities: include/uapi/linux/netfilter_ipv4.h; conntrack and nat: net/netfilte
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from .chains import ChainRunner, Place, merged
@@ -25,6 +26,11 @@ _SETTLES = {
     Hook.INPUT: SOURCE,
     Hook.POSTROUTING: SOURCE,
 }
+# What has the kernel follow connections, in rules of nft and of iptables (nf_ct_netns_get and its callers).
+_OF_CONNECTIONS = re.compile(
+    r"\b(ct|dnat|snat|masquerade|redirect|synproxy|state|conntrack|connmark|connbytes|connlimit|connlabel|cluster|helper"
+    r"|DNAT|SNAT|MASQUERADE|REDIRECT|NETMAP|CONNMARK|SYNPROXY)\b|\bCT --(?!notrack)"
+)
 
 
 @dataclass
@@ -34,6 +40,7 @@ class Hooks:
     ruleset: Ruleset
     host: HostView
     runner: ChainRunner
+    _followed: dict[int, bool] = field(default_factory=dict)
 
     def through(self, hook: Hook, flows: list[Flow]) -> list[Flow]:
         """The flows that come through all that is registered on a hook, in the order of priority."""
@@ -76,12 +83,26 @@ class Hooks:
             stations.append((CONNTRACK_PRIORITY, lambda flows: [_tracked(flow) for flow in flows]))
         if hook in NAT_PRIORITY:
             # The kernel calls all nat chains of a hook at one priority, whatever theirs; it only orders them.
-            translating = [chain for chain in chains if chain.kind == "nat"]
+            translating = [self._perhaps_translating(chain, version) for chain in chains if chain.kind == "nat"]
             stations.append((NAT_PRIORITY[hook], lambda flows: self._translate(hook, translating, flows)))
         for chain in chains:
             if chain.kind != "nat" or hook not in NAT_PRIORITY:
                 stations.append((chain.priority, self._station(chain)))
         return sorted(stations, key=lambda station: station[0])
+
+    def _perhaps_translating(self, chain: Chain, version: int) -> Chain:
+        """A nat chain is called for the packets of connections only: where the kernel follows some (nf_nat_inet_fn)."""
+        if version not in self._followed:
+            families = ("inet", "ip" if version == 4 else "ip6")
+            self._followed[version] = any(
+                _OF_CONNECTIONS.search(str(rule.text))
+                for (family, _table, _name), other in self.ruleset.chains.items()
+                if family in families
+                for rule in other.rules
+            )
+        if self._followed[version] or chain.doubt:
+            return chain
+        return replace(chain, doubt="no rule has the kernel follow connections, and without them it is not called")
 
     def _station(self, chain: Chain) -> Callable[[list[Flow]], list[Flow]]:
         if not chain.doubt and chain.hook not in (Hook.INGRESS, Hook.EGRESS):
@@ -137,5 +158,6 @@ def _tracked(flow: Flow) -> Flow:
     if flow.connection_known and flow.ct_zone == flow.connection_zone:
         return replace(flow, tracking="tracked")
     if flow.protocol == UDP:
-        return replace(flow, tracking="tracked", state=STATE_NEW, status=0, direction=0, turned=True, translated=frozenset())
+        begun = replace(flow, tracking="tracked", state=STATE_NEW, status=0, direction=0)
+        return replace(begun, turned=True, translated=frozenset())
     return flow

@@ -43,7 +43,6 @@ class Match(Protocol):
         Where a value is one of several and nobody knows which, the parts may be narrowed to the values for which the
         match is true and false; they then carry ``guessed`` and both stand for all their clients.
         """
-        ...
 
 
 @dataclass(frozen=True)

@@ -106,7 +106,7 @@ HEADERS: dict[str, tuple[int | None, int | None]] = {
 }
 _BITWISE = frozenset({"&", "|", "^", "<<", ">>"})
 
-MapReader = Callable[[Any, tuple[str, ...], str | None], tuple["MapContent[Any]", tuple[str, ...]]]
+MapReader = Callable[[Any, tuple[str, ...], str | None], tuple[MapContent[Any], tuple[str, ...]]]
 
 
 def read_expression(item: Any, maps: MapReader) -> tuple[Typed, ...]:

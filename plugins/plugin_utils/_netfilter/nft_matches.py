@@ -10,13 +10,15 @@ from dataclasses import dataclass
 from typing import Any
 
 from ...module_utils._core.ranges import RangeSet
-from .expressions import Unknown
-from .matches import AnyBit, InSet, MaskedIs, Match, Undecidable, ValueBetween, ValueIn
+from .expressions import Bitwise, Constant, FieldValue, Unknown
+from .flow import Field
+from .matches import AllOf, AnyBit, InSet, MaskedIs, Match, Undecidable, ValueBetween, ValueIn, field_is
 from .nft_expressions import UNKNOWN, Typed, read_expression
 from .nft_sets import NamedSet, set_content, value_map
 from .nft_values import BITMASK_TYPES, NotUnderstoodError, bounds, number, numbers
 from .routing import WayTo
 from .sets import SetContent
+from .xtables_special import MaskedAddress
 
 _ALL_BITS = (1 << 32) - 1
 _HIGHEST = (1 << 128) - 1
@@ -100,10 +102,27 @@ def _read_comparison(left: Typed, operator: str, right: Any, negated: bool) -> M
             ">=": (value, _HIGHEST),
         }[operator]
         return ValueBetween(left.expression, low, high)
+    masked = _read_masked_address(left, operator, right, negated)
+    if masked:
+        return masked
     if operator not in ("==", "!=", "in"):
         raise NotUnderstoodError(f"the operator {operator!r}")
     low, high = bounds(left.kind, right)
     return ValueBetween(left.expression, low, high, negated)
+
+
+def _read_masked_address(left: Typed, operator: str, right: Any, negated: bool) -> Match | None:
+    """``ip saddr & 255.0.255.0 == 10.0.1.0``, where the mask has holes: without, nft writes a prefix."""
+    masked = left.expression
+    if not isinstance(masked, Bitwise) or masked.operator != "&" or operator not in ("==", "!="):
+        return None
+    field, mask = masked.left, masked.right
+    if not isinstance(field, FieldValue) or not isinstance(mask, Constant) or not isinstance(mask.value, int):
+        return None
+    if field.field not in (Field.SOURCE, Field.DESTINATION):
+        return None
+    of_version = field_is(Field.VERSION, field.version or 4)
+    return AllOf((of_version, MaskedAddress(field.field, number(left.kind, right), mask.value, negated)))
 
 
 def _read_way(left: Typed, right: Any, negated: bool) -> Match:
@@ -114,5 +133,6 @@ def _read_way(left: Typed, right: Any, negated: bool) -> Match:
     if right is True:
         return ValueIn(left.expression, nowhere, not negated)
     way = left.expression
-    assert isinstance(way, WayTo)
+    if not isinstance(way, WayTo):
+        raise NotUnderstoodError(f"fib compared with {right}")
     return ValueIn(WayTo(way.which, True, way.same_interface), numbers("ifname", right), negated)

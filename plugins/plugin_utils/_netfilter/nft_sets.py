@@ -54,7 +54,7 @@ def _single(kind: str, elements: Iterable[Any]) -> list[Range]:
     found: list[Range] = []
     family = {"ipv4_addr": socket.AF_INET, "ipv6_addr": socket.AF_INET6}.get(kind)
     for item in elements:
-        if family is None or type(item) is not str or item == "*":
+        if family is None or not isinstance(item, str) or item == "*":
             found.append(box((kind,), item)[0])
             continue
         try:

@@ -9,6 +9,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
+from ...module_utils._core.ranges import RangeSet
 from .expressions import Bitwise, Constant, Expression, FieldValue
 from .flow import TCP, Field, Flow, simplified
 from .maps import VerdictMap
@@ -16,7 +17,7 @@ from .matches import Match, Undecidable
 from .nft_expressions import HEADERS, read_expression
 from .nft_matches import TableContext, read_match
 from .nft_sets import data_kind, verdict_map
-from .nft_values import NotUnderstoodError, bounds, number, numbers
+from .nft_values import NotUnderstoodError, bounds, number
 from .nft_verdicts import read_verdict
 from .statements import (
     NEXT_RULE,
@@ -31,6 +32,7 @@ from .statements import (
     undecided,
 )
 from .translation import Translation
+from .xtables_special import PortWithin
 
 Item = Match | Statement
 
@@ -140,6 +142,8 @@ def _read_value(kind: str, item: Any, context: TableContext) -> Expression:
 def _read_reject(body: Any, context: TableContext) -> Item:
     kind = (body or {}).get("type", "")
     verdict = reject(" ".join(str(part) for part in (kind, (body or {}).get("expr")) if part) or "port-unreachable")
+    if kind == "tcp reset":
+        return OnlyFor(None, TCP, verdict)
     version = {"icmp": 4, "icmpv6": 6}.get(kind)
     if version and context.family in ("inet", "bridge", "netdev"):
         return OnlyFor(version, None, verdict)
@@ -152,7 +156,9 @@ def _nat_reader(kind: Translation) -> Callable[[Any, TableContext], Item]:
         version = {"ip": 4, "ip6": 6}.get(body.get("family", ""))
         address, port = _read_target(body.get("addr"), context)
         if "port" in body:
-            port = _read_nat_value("inet_service", body["port"], context)
+            # Unless told to choose by chance, a port of the range is kept (nf_nat_core.c, get_unique_tuple).
+            keeps = kind in (Translation.DNAT, Translation.REDIRECT) and "random" not in str(body.get("flags", ""))
+            port = _read_nat_value("inet_service", body["port"], context, keeps_port=keeps)
         if kind in (Translation.DNAT, Translation.SNAT) and address is port is None:
             raise NotUnderstoodError("a translation to nowhere")
         flags = body.get("type_flags", [])
@@ -174,13 +180,16 @@ def _read_target(item: Any, context: TableContext) -> tuple[Expression | None, E
         return parts[0].expression, parts[1].expression if len(parts) > 1 else None
 
 
-def _read_nat_value(kind: str, item: Any, context: TableContext) -> Expression:
+def _read_nat_value(kind: str, item: Any, context: TableContext, *, keeps_port: bool = False) -> Expression:
     if isinstance(item, dict) and not item.keys() & {"range", "prefix"}:
         if kind != "inet_service":
             raise NotUnderstoodError("an address that is an expression")
         (found,) = read_expression(item, context.map_values)
         return found.expression
-    return Constant(simplified(numbers(kind, item)))
+    low, high = bounds(kind, item)
+    if kind == "inet_service" and low < high:
+        return PortWithin(low, high, keeps=keeps_port)
+    return Constant(simplified(RangeSet([(low, high)])))
 
 
 def _kept_host_bits(item: Any, kind: Translation) -> Expression:

@@ -64,7 +64,8 @@ def _outcome(packet: Packet, ends: list[End]) -> Outcome:
         return _certain(packet, first)
     if fates <= {Fate.DROPPED, Fate.REJECTED}:
         # Blocked either way; which of the two answers the client gets is all that is not known.
-        return _certain(packet, next(end for end in ends if end.fate is Fate.DROPPED))
+        blocked = _certain(packet, next(end for end in ends if end.fate is Fate.DROPPED))
+        return replace(blocked, reason=f"{blocked.reason}, or rejected before")
     return _doubtful(packet, ends)
 
 

@@ -46,7 +46,6 @@ class Statement(Protocol):
 
     def apply(self, flow: Flow) -> Effects:
         """The flow afterwards, split into parts where that differs, with a verdict or None to go on in the rule."""
-        ...
 
 
 Effects = Sequence[tuple[Flow, Verdict | None]]

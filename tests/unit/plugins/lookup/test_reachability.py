@@ -192,7 +192,7 @@ def test_results_are_plain(lookup: Any) -> None:
         "vantage": "controller",
         "source_address": None,
     }
-    assert type(row["status"]) is str
+    assert row["status"].__class__ is str
 
 
 def test_the_real_engine_on_loopback() -> None:

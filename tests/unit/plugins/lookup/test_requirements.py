@@ -34,7 +34,7 @@ def test_rows_are_plain_data() -> None:
     (row,) = query("linux", ports={"linux.ssh": 2222})
     assert row["port"] == 2222
     assert row["level"] == "required"
-    assert type(row["level"]) is str
+    assert row["level"].__class__ is str
     assert row["source"] == {"page": "Required ports for agentless audit", "date": "2026-11-01"}
 
 

@@ -76,7 +76,8 @@ def test_catalog_is_the_page() -> None:
 def test_every_row_is_complete() -> None:
     assert len(BY_ID) == len(CATALOG)
     for row in CATALOG:
-        assert row.system == row.id.split(".")[0] in [system.value for system in System]
+        assert row.system == row.id.split(".")[0]
+        assert row.system in [system.value for system in System]
         assert (row.port is not None) == (row.protocol in (Protocol.TCP, Protocol.UDP))
         assert row.service in SERVICES
         assert row.purpose.endswith(".")

@@ -166,3 +166,10 @@ def test_services_are_read_when_they_are_asked_for() -> None:
     config = FirewalldConfig(files)
     assert config.gaps == ()
     assert "bad.xml cannot be read" in str(config.service("bad"))
+
+
+@pytest.mark.parametrize(("version", "loads"), [("0.9.3", False), ("1.3.3", True), ("2.3.1", True), ("", False)])
+def test_release_0_does_not_load_a_zone_that_names_a_port_twice(version: str, loads: bool) -> None:
+    zone = '<zone><port port="445" protocol="tcp"/><port port="1-1024" protocol="tcp"/></zone>'
+    config = FirewalldConfig({"/etc/firewalld/zones/public.xml": zone}, version=version)
+    assert (config.gaps == ()) is loads

@@ -46,6 +46,7 @@ def who(match: str, target: str, source: str, sets: str | None = SETS, version: 
         ("--match-set netport src,dst", "tcp/22", "192.0.2.100", "passes"),
         ("--match-set netport src,dst", "tcp/22", "192.0.2.9", "dropped"),
         ("--match-set netport src,dst", "tcp/23", "192.0.2.100", "dropped"),
+        ("--match-set netport src", "tcp/22", "192.0.2.100", "dropped"),
         ("--match-set netiface src,src", "tcp/22", "192.0.2.100", "passes"),
         ("--match-set netiface src,dst", "tcp/22", "192.0.2.100", "dropped"),
         ("--match-set ipportip src,dst,dst", "tcp/22", "192.0.2.1", "passes"),
@@ -102,6 +103,8 @@ def test_without_ipset_nothing_is_known_of_sets() -> None:
         ("create x hash:net,iface\nadd x 192.0.2.0/24,et\n", "dropped"),
         ("create x hash:net,iface\nadd x 192.0.2.0/24,physdev:eth0\n", "dropped"),
         ("create x hash:net,iface\nadd x 0.0.0.0/0,eth0\nadd x 192.0.2.0/28,eth0 nomatch\n", "dropped"),
+        ("create x hash:net\nadd x 192.0.2.77/24\n", "passes"),
+        ("create x hash:net family inet6\nadd x ::/64\n", "dropped"),
         ("create x hash:ip,mark\nadd x 192.0.2.10,0x00000000\n", "passes"),
         ("create x hash:ip,mark\nadd x 192.0.2.10,0x00000001\n", "dropped"),
         ("create x hash:net,net\nadd x 192.0.2.0/24,10.0.0.0/8\nadd x 10.0.0.0/8,192.0.2.0/24\n", "dropped"),
@@ -114,7 +117,7 @@ def test_without_ipset_nothing_is_known_of_sets() -> None:
         ("create x list:set\nadd x y\ncreate y hash:ip\nadd y 192.0.2.10\n", "passes"),
         ("create x list:set\nadd x y\n", "undecided"),
         ("create x list:set\nadd x y\ncreate y list:set\n", "undecided"),
-        ('create x hash:net comment\nadd x 192.0.2.0/24 comment "nomatch"\n', "passes"),
+        ('create x hash:net comment\nadd x 192.0.2.0/24 comment "is no nomatch here"\n', "passes"),
     ],
 )
 def test_types_and_options(elements: str, expected: str) -> None:

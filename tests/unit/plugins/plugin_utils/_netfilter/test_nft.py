@@ -367,3 +367,20 @@ def test_what_changes_nothing(statement: Any) -> None:
     """Statements without an effect on the packet's way leave the rest of the rule as it is."""
     assert fate(listing(rules=[[statement, ACCEPT]])) == "passes"
     assert fate(listing(rules=[[LIMIT, statement], [ACCEPT]])) == "passes"
+
+
+def test_a_mask_with_holes_splits_clients() -> None:
+    """Clients are told apart by the bits under the mask."""
+    masked = match({"&": [SADDR, "255.255.255.2"]}, "192.0.2.2")
+    text = listing(rules=[[masked, ACCEPT]])
+    assert fates(text, "192.0.2.8/30") == {"192.0.2.10/31": "passes", "192.0.2.8/31": "dropped"}
+    assert fate(text, "2001:db8:1::10") == "dropped"
+
+
+def test_a_port_of_the_range_is_kept() -> None:
+    """A redirect to a range leaves a port that is in it alone, unless it is to choose by chance."""
+    for flags, expected in ({}, "passes"), ({"flags": "random"}, "undecided"):
+        pre = base_chain("pre", "prerouting", priority=-100, type="nat")
+        redirect = {"redirect": {"port": {"range": [20, 30]}, **flags}}
+        text = listing(pre, rule("pre", match(DPORT, 22), redirect), rules=[[match(DPORT, 22), ACCEPT]])
+        assert fate(text) == expected

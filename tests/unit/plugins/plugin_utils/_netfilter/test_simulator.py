@@ -353,3 +353,32 @@ def test_the_first_translation_ends_all_nat_chains() -> None:
     assert (fate(text), fate(text, target="tcp/8080")) == ("passes", "dropped")
     (outcome,) = outcomes(text)
     assert outcome.final_port == 8080
+
+
+def test_an_answer_that_is_not_translated_back_is_lost() -> None:
+    """Where conntrack is kept from the answer of a redirected packet, it comes from a port that was not asked."""
+    pre = base_chain("pre", "prerouting", priority=-100, type="nat")
+    redirect = rule("pre", match(payload("udp", "dport"), 161), {"redirect": {"port": 5353}})
+    raw_out = base_chain("raw_out", "output", priority=-300)
+    assert fate(listing(pre, redirect, policy="accept"), target="udp/161") == "passes"
+    text = listing(pre, redirect, raw_out, rule("raw_out", {"notrack": None}), policy="accept")
+    (outcome,) = outcomes(text, target="udp/161")
+    assert (outcome.fate.value, outcome.stage) == ("dropped", "answer")
+    assert "translates it back" in outcome.reason
+
+
+def test_an_answer_that_begins_a_connection_is_its_origin() -> None:
+    """``ct original`` and ``ct reply`` of an untracked packet's answer are turned round."""
+    raw, out = base_chain("raw", "prerouting", priority=-300), base_chain("out", "output")
+    reply_from_client = match({"ct": {"key": "ip saddr", "dir": "reply"}}, prefix("192.0.2.8/30"))
+    text = listing(raw, rule("raw", {"notrack": None}), out, rule("out", reply_from_client, DROP), policy="accept")
+    assert fates(text, "192.0.2.8/29", "udp/161") == {"192.0.2.8/30": "dropped", "192.0.2.12/30": "passes"}
+    assert fates(text, "192.0.2.8/29", "tcp/22") == {"192.0.2.8/29": "passes"}
+
+
+def test_ports_of_an_icmp_connection() -> None:
+    """The destination port of its origin is type and code, that of its reply the type of the answer."""
+    port = {"ct": {"key": "proto-dst", "dir": "original"}}
+    assert fate(listing(rules=[[match(port, 8 << 8), ACCEPT]]), target="icmp") == "passes"
+    of_reply = {"ct": {"key": "proto-dst", "dir": "reply"}}
+    assert fate(listing(rules=[[match(of_reply, 129 << 8), ACCEPT]]), "2001:db8:1::10", "icmp") == "passes"

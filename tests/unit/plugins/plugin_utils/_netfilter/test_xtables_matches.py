@@ -101,6 +101,8 @@ IPV4 = [
     ("-m addrtype --src-type SOMETYPE", MAYBE, MAYBE, MAYBE),
     ("-m iprange --src-range 192.0.2.1-192.0.2.10", OPEN, OPEN, OPEN),
     ("-m iprange ! --src-range 192.0.2.1-192.0.2.9 --dst-range 192.0.2.5", OPEN, OPEN, OPEN),
+    ("-m iprange --src-range 192.0.2.9-192.0.2.1", MAYBE, MAYBE, MAYBE),
+    ("-p tcp --dport 30:20", MAYBE, SHUT, SHUT),
     ("-m mark --mark 0x0", OPEN, OPEN, OPEN),
     ("-m mark ! --mark 0x0/0xff", SHUT, SHUT, SHUT),
     ("-m connmark --mark 0x1/0x1", SHUT, SHUT, SHUT),
@@ -237,6 +239,21 @@ def test_untracked_packets_have_a_state_and_nothing_else() -> None:
         ("--ctstate INVALID", SHUT),
     ):
         assert fate(rules_of(raw, table(f"-A INPUT -m conntrack {conditions} -j ACCEPT")), "tcp/22") == expected
+
+
+def test_the_way_back_may_be_another() -> None:
+    """A source that is reached by another interface passes the loose filter alone."""
+    for conditions, expected in (("", SHUT), ("--loose", OPEN), ("--invert", OPEN), ("--loose --invert", SHUT)):
+        ruleset = rules_of(table(f"-A INPUT -m rpfilter {conditions} -j ACCEPT"))
+        assert fate(ruleset, "tcp/22", "172.17.0.9") == expected
+
+
+def test_forwarded_packets_have_no_owner() -> None:
+    """Only what the host itself sends has a socket."""
+    published = table("-A PREROUTING -p tcp -j DNAT --to-destination 172.17.0.2", name="nat")
+    for conditions, expected in (("--uid-owner 0", OPEN), ("! --socket-exists", SHUT)):
+        mangle = table(f"-A POSTROUTING -o docker0 -m owner {conditions} -j DROP", name="mangle")
+        assert fate(rules_of(published, mangle), "tcp/22") == expected
 
 
 def test_a_network_is_split_where_its_addresses_differ() -> None:

@@ -92,6 +92,8 @@ MARKS = [
     ("MARK --set-mark 0xff; MARK --and-mark 0x0f; MARK --xor-mark 0x3; MARK --or-mark 0x40", "0x4c"),
     ("CONNMARK --set-mark 0x12; CONNMARK --restore-mark --mask 0xf", "0x2"),
     ("MARK --set-mark 0xab; CONNMARK --save-mark --nfmask 0xf --ctmask 0xff; CONNMARK --restore-mark", "0xb"),
+    ("MARK --set-mark 0xf0; CONNMARK --set-mark 0x5; CONNMARK --restore-mark --nfmask 0xf --ctmask 0xf", "0xf5"),
+    ("CONNMARK --set-mark 0xf0; MARK --set-mark 5; CONNMARK --save-mark --mask 0xf; CONNMARK --restore-mark", "0xf5"),
     ("CONNMARK --set-xmark 0x5/0xff; CONNMARK --restore-mark --nfmask 0xff --ctmask 0x4", "0x4"),
 ]
 
@@ -140,7 +142,8 @@ def test_a_mark_that_cannot_be_read_leaves_the_rule_undecided() -> None:
 )
 def test_translations_of_the_destination(rule: str, target: str, destination: str, port: int) -> None:
     """Where the packet goes, with which port."""
-    ruleset = rules_of(table(f"-A PREROUTING {rule}", name="nat"), table("-A INPUT -j ACCEPT"))
+    accept = table(f"-A INPUT -d {destination} -p tcp -m tcp --dport {port} -j ACCEPT")
+    ruleset = rules_of(table(f"-A PREROUTING {rule}", name="nat"), accept)
     (outcome,) = outcomes(ruleset, target, "192.0.2.10")
     assert (str(outcome.final_destination), outcome.final_port, outcome.fate.value) == (destination, port, "passes")
 

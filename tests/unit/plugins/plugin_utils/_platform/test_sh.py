@@ -59,7 +59,7 @@ def test_noise_before_the_first_marker_is_dropped_and_a_terminal_line_end_too() 
 
 
 def test_marks_differ_from_script_to_script() -> None:
-    assert len({sh.script("", "true").mark for _ in range(50)}) == 50
+    assert len({sh.script("", "true").mark for _number in range(50)}) == 50
 
 
 @pytest.mark.parametrize(("keep", "says"), [(0.3, "begin"), (0.7, "two")])

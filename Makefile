@@ -7,7 +7,7 @@ RUN := tests/tools/run
 BIN := build/venv/bin
 
 .DEFAULT_GOAL := help
-.PHONY: help setup test lint unit sanity importer truth reach molecule integration demo lab-up lab-down changelog clean
+.PHONY: help setup test lint unit sanity importer truth truth-random reach molecule integration demo lab-up lab-down changelog clean
 
 help: ## show this list
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 22
@@ -32,6 +32,10 @@ importer: ## build the collection and import it as Galaxy does
 
 truth: ## verdicts against real packets, in network namespaces
 	@$(RUN) suites machine truth
+
+truth-random: ## verdicts on random firewall states against real packets (SEED=1 N=200)
+	@$(RUN) suites machine
+	@PYTHONPATH=build/collections:. $(BIN)/python -m tests.truth.random_run $(or $(SEED),1) $(or $(N),200)
 
 reach: ## probes against real services and firewalls, in network namespaces
 	@$(RUN) suites machine reach

@@ -42,7 +42,7 @@ ENVIRONMENTS["peers"] = Environment(BUILD / "venvs/peers", ("3.11", "3.12", "3.1
 
 @dataclass(frozen=True)
 class Machine:
-    """A host: `address` on the audit's wire, the controller's address there, and `management`, where Ansible goes."""
+    """A host: its `address` on the audit's wire, the controller's two there, and `management`, where Ansible goes."""
 
     name: str
     image: str
@@ -55,6 +55,10 @@ class Machine:
     @property
     def source(self) -> str:
         return f"192.0.2.{16 * self.number + 1}"
+
+    @property
+    def other_source(self) -> str:
+        return f"192.0.2.{16 * self.number + 3}"
 
     @property
     def address(self) -> str:
@@ -159,6 +163,8 @@ def _wire(machine: Machine) -> None:
         for namespace, link, number in ((CONTROLLER, near, first), (machine.container, interface, first + 1)):
             run(["ip", "-n", namespace, "address", "add", f"{network}.{number}/28", "dev", link])
             run(["ip", "-n", namespace, "link", "set", link, "up"])
+    other = f"{machine.other_source}/28"
+    run(["ip", "-n", CONTROLLER, "address", "add", other, "dev", f"a{machine.number}"])
 
 
 def _start(machine: Machine) -> None:

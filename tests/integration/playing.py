@@ -124,7 +124,7 @@ def play(
     seconds = time.monotonic() - started
     lines = [json.loads(line) for line in Path(record).read_text(encoding="utf-8").splitlines()]
     Path(record).unlink()
-    stats = next((line["stats"] for line in lines if "stats" in line), {})
+    stats: dict[str, dict[str, int]] = next((line["stats"] for line in lines if "stats" in line), {})
     results = tuple(Result(**line) for line in lines if "stats" not in line)
     return Run(done.returncode, done.stdout, done.stderr, seconds, results, stats)
 

@@ -14,8 +14,9 @@ from pathlib import Path
 from typing import Any
 
 from tests.lab import hosts, network
-from tests.lab.fleet import CONTROL_DIR
 from tests.lab.fixture import HOSTS, KEY, KNOWN_HOSTS, Host, ensure_up
+from tests.lab.fleet import CONTROL_DIR
+from tests.lab.shell import podman
 
 _FIRST_NUMBER = 100
 _AUDIT = HOSTS["audit1"]
@@ -112,5 +113,5 @@ def _renumbered(address: str, last: str) -> str:
 
 def _remove(host: Host) -> None:
     hosts._close_connections(host)
-    hosts.podman("rm", "--force", "--volumes", "--ignore", "--time", "0", host.container)
+    podman("rm", "--force", "--volumes", "--ignore", "--time", "0", host.container)
     network.remove(host)

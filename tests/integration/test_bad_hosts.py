@@ -25,14 +25,13 @@ HALF_WAY = "debian12-firewalld-halfway"
 LATIN = "debian12-firewalld-latin"
 HOSTS = (NO_NFT, NO_ROOT, HALF_WAY, LATIN)
 
-# ISO 8859-1 in a login's greeting, in a file that is read, and in a file that is put back.
+# ISO 8859-1 in the greeting of a login and in a file that is read.
 _LATIN = r"""
-printf 'printf "caf\\351\\n"\n' | cat - /root/.bashrc >/root/.bashrc.new && mv /root/.bashrc.new /root/.bashrc
-sed -i 's|<short>Public</short>|<short>Public</short><!-- caf\xe9 -->|' /etc/firewalld/zones/internal.xml
+printf 'printf "caf\\351\\n"\n' | cat - ~/.bashrc >~/.bashrc.new && mv ~/.bashrc.new ~/.bashrc
 printf '# caf\351\n' >>/etc/firewalld/firewalld.conf
 """
 _NO_ROOT = r"""
-useradd --create-home auditor && cp -r /root/.ssh /home/auditor/ && chown -R auditor: /home/auditor/.ssh
+useradd --create-home auditor && cp -r ~/.ssh ~auditor/ && chown -R auditor: ~auditor/.ssh
 """
 
 
@@ -55,7 +54,7 @@ def story(newest: Core, tmp_path_factory: pytest.TempPathFactory) -> Iterator[St
         untouched = configurations(names)
         run_in(NO_NFT, "mv", "/usr/sbin/nft", "/usr/sbin/nft.away")
         sabotage.fail(HALF_WAY, "firewall-cmd", call=2)
-        variables = {host: {} for host in names} | {NO_ROOT: {"ansible_user": "auditor"}}
+        variables: dict[str, dict[str, str]] = {host: {} for host in names} | {NO_ROOT: {"ansible_user": "auditor"}}
         fleet = inventory(tmp_path_factory.mktemp("fleet") / "hosts.yml", variables)
         limit = ("--limit", "audit_targets,localhost")
         broken = play(newest, "prepare", *limit, inventory=fleet)

@@ -9,7 +9,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
-from lab.cli import main  # noqa: E402  (the package is this file's own folder)
+from lab.cli import main
 
 if __name__ == "__main__":
     sys.exit(main(sys.argv[1:]))

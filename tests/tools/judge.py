@@ -14,10 +14,15 @@ from __future__ import annotations
 
 import argparse
 import json
+import re
 import sys
-from collections.abc import Sequence
-from ipaddress import ip_interface
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from ipaddress import ip_interface, ip_network
 from pathlib import Path
+
+# `make setup` links the checkout there under the name that its modules import each other by.
+sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "build" / "collections"))
 
 from ansible_collections.agentless.audit_ports.plugins.module_utils._core.addressset import (
     Address,
@@ -27,16 +32,22 @@ from ansible_collections.agentless.audit_ports.plugins.module_utils._core.addres
 from ansible_collections.agentless.audit_ports.plugins.module_utils._core.catalog import CATALOG_SOURCE, CATALOG_VERSION
 from ansible_collections.agentless.audit_ports.plugins.module_utils._core.errors import AuditPortsError, InputError
 from ansible_collections.agentless.audit_ports.plugins.module_utils._core.portset import PortSet
-from ansible_collections.agentless.audit_ports.plugins.module_utils._core.records import Requirement, to_result
+from ansible_collections.agentless.audit_ports.plugins.module_utils._core.records import (
+    Requirement,
+    Verdict,
+    to_result,
+)
 from ansible_collections.agentless.audit_ports.plugins.module_utils._core.vocabulary import (
     Condition,
     Level,
     ListenerHome,
     Protocol,
     SourceRole,
+    VerdictStatus,
 )
 from ansible_collections.agentless.audit_ports.plugins.plugin_utils._linux.evaluate import evaluate
 from ansible_collections.agentless.audit_ports.plugins.plugin_utils._linux.network import (
+    forwarding,
     parse_interfaces,
     parse_routes,
 )
@@ -45,18 +56,28 @@ from ansible_collections.agentless.audit_ports.plugins.plugin_utils._netfilter.m
 from ansible_collections.agentless.audit_ports.plugins.plugin_utils._netfilter.readers import read_ruleset
 from ansible_collections.agentless.audit_ports.plugins.plugin_utils._platform.interface import NamedSource, Request
 
-UNNAMED = ""  # the interface of a host whose addresses are not given: no rule's name fits it for certain
+ELSEWHERE = "another interface"  # stands for all that no rule names
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     options = _parser().parse_args(arguments)
     try:
-        verdicts = evaluate(_snapshot(options), _request(options))
+        request = _request(options)
+        answers = [evaluate(snapshot, request) for snapshot in _snapshots(options)]
     except AuditPortsError as error:
         print(f"judge: {error}", file=sys.stderr)
         return 2
-    print(json.dumps(to_result(verdicts), indent=1))
+    print(json.dumps(to_result([_agreed(verdicts) for verdicts in zip(*answers, strict=True)]), indent=1))
     return 0
+
+
+def _agreed(verdicts: Sequence[Verdict]) -> Verdict:
+    """The verdict of all possible hosts; unknown where they differ."""
+    if len({verdict.status for verdict in verdicts}) == 1:
+        return verdicts[0]
+    told = "; ".join(dict.fromkeys(f"{verdict.status.value}: {verdict.reason}" for verdict in verdicts))
+    reason = f"it depends on the interface, give --address and --route: {told}"
+    return replace(verdicts[0], status=VerdictStatus.UNKNOWN, reason=reason, paths=())
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -76,21 +97,35 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
-def _snapshot(options: argparse.Namespace) -> Snapshot:
-    tables = [path.read_text(errors="replace") for path in (*options.iptables, *options.ip6tables)]
-    ruleset = read_ruleset(nft=_text(options.nft), xtables=tables, ipset=_text(options.ipset))
-    view = HostView(interfaces=_interfaces(options), routes_to=_routes(options))
-    return Snapshot(ruleset=ruleset, view=view, sysctls=_sysctls(_text(options.sysctl) or ""))
+def _snapshots(options: argparse.Namespace) -> Iterator[Snapshot]:
+    """The host; where its interfaces or routes are not given, one for each interface that it could be about."""
+    texts = [path.read_text(errors="replace") for path in (*options.iptables, *options.ip6tables)]
+    nft = _text(options.nft)
+    ruleset = read_ruleset(nft=nft, xtables=texts, ipset=_text(options.ipset))
+    sysctls = _sysctls(_text(options.sysctl) or "")
+    given = parse_interfaces(options.address.read_text(errors="replace")) if options.address else ()
+    routes = _routes(options)
+    names = [item.name for item in given] if given else [ELSEWHERE, *_named_interfaces(nft or "", texts)]
+    addresses = tuple(ip_interface(str(item)) for item in _destinations(options))
+    for name in [""] if given and routes else names:
+        view = HostView(
+            interfaces=given or (Interface(name, 1, addresses),),
+            routes_to=routes or tuple(Route(ip_network(everything), name) for everything in ("0.0.0.0/0", "::/0")),
+            forwards=forwarding(sysctls),
+        )
+        yield Snapshot(ruleset=ruleset, view=view, sysctls=sysctls)
+
+
+def _named_interfaces(nft: str, tables: Sequence[str]) -> list[str]:
+    """The interfaces that rules name, those of patterns (``eth*``, ``eth+``) by one that fits."""
+    found = re.findall(r"(?:^| )-[io] (\S+)", "\n".join(tables), re.MULTILINE)
+    for compared in re.findall(r'"key": ?"(?:iif|oif)(?:name)?"\}\}?, ?"right": ?(\{[^}]*\}|"[^"]*")', nft):
+        found += [name for name in re.findall(r'"([^"]+)"', compared) if name != "set"]
+    return list(dict.fromkeys(name.rstrip("*+") + ("0" if name[-1] in "*+" else "") for name in found if name != "lo"))
 
 
 def _text(path: Path | None) -> str | None:
     return None if path is None else path.read_text(errors="replace")
-
-
-def _interfaces(options: argparse.Namespace) -> tuple[Interface, ...]:
-    if options.address is not None:
-        return parse_interfaces(options.address.read_text(errors="replace"))
-    return (Interface(UNNAMED, 0, tuple(ip_interface(str(item)) for item in _destinations(options))),)
 
 
 def _routes(options: argparse.Namespace) -> tuple[Route, ...]:

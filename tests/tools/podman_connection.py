@@ -32,10 +32,11 @@ def main() -> int:
     shutil.rmtree(COLLECTIONS, ignore_errors=True)
     COLLECTIONS.mkdir(parents=True)
     with tempfile.TemporaryDirectory() as scratch:
-        pip = [ENVIRONMENTS["tools"].bin / "python", "-m", "pip", "--disable-pip-version-check", "download", "--quiet"]
+        python = str(ENVIRONMENTS["tools"].bin / "python")
+        pip = [python, "-m", "pip", "--disable-pip-version-check", "download", "--quiet"]
         # It asks for a newer Python than the tools', to run; to be unpacked it needs none.
         options = ["--no-deps", "--python-version", "3.13", "--only-binary", ":all:", "--dest", scratch]
-        subprocess.run([*pip, *options, "-r", REQUIREMENT], timeout=300, check=True)
+        subprocess.run([*pip, *options, "-r", str(REQUIREMENT)], timeout=300, check=True)
         with zipfile.ZipFile(next(Path(scratch).glob("ansible-*.whl"))) as wheel:
             wheel.extractall(COLLECTIONS, [name for name in wheel.namelist() if name.startswith(WANTED)])
     stamp.write_text(REQUIREMENT.read_text())

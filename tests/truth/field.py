@@ -55,10 +55,11 @@ class Probe:
 
 
 class Field:
-    """The namespaces, their links and their listeners, until ``close``."""
+    """The namespaces, their links and their listeners, until ``close``; ``name`` tells fields of one process apart."""
 
-    def __init__(self) -> None:
-        self._names = {role: f"ap-truth-{os.getpid()}-{role}" for role in ("client", "host", "behind")}
+    def __init__(self, name: str = "field", ports: Sequence[int] = PORTS) -> None:
+        self._names = {role: f"ap-truth-{os.getpid()}-{name}-{role}" for role in ("client", "host", "behind")}
+        self._ports = ports
         self._listeners: list[socket.socket] = []
         self._home = os.open("/proc/thread-self/ns/net", os.O_RDONLY)
         self._libc = ctypes.CDLL(None, use_errno=True)
@@ -77,10 +78,14 @@ class Field:
                 subprocess.run(["ip", "netns", "delete", name], check=False)
         os.close(self._home)
 
+    def namespace(self, role: str) -> Path:
+        """Where the role's network namespace can be joined."""
+        return Path("/run/netns", self._names[role])
+
     @contextlib.contextmanager
     def inside(self, role: str) -> Iterator[None]:
         """Within: sockets and processes of this thread are made in the role's namespace."""
-        handle = os.open(f"/run/netns/{self._names[role]}", os.O_RDONLY)
+        handle = os.open(self.namespace(role), os.O_RDONLY)
         try:
             self._enter(handle)
             yield
@@ -158,7 +163,7 @@ class Field:
             _ip("-n", self._names[role], "-batch", "-", text="\n".join(["link set lo up", *lines]) + "\n")
         for role in ("host", "behind"):
             with self.inside(role):
-                for port in PORTS:
+                for port in self._ports:
                     self._listeners += _listen(port)
 
     def _settings(self, role: str) -> None:

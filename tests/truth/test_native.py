@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 # Copyright: agentless.audit_ports contributors
-"""Rules without a manager, in the kernel of a namespace: what is opened there is open, and withdrawn without a trace."""
+"""Rules without a manager, in the kernel of a namespace: what is opened there is open, and withdrawn without trace."""
 
 from __future__ import annotations
 

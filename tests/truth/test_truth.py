@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from ipaddress import ip_address
 from pathlib import Path
@@ -32,6 +33,8 @@ NETWORKS = {4: "192.0.2.0/27", 6: "2001:db8:1::/64"}
 @pytest.fixture(scope="session")
 def field() -> Iterator[Field]:
     """One field for all scenarios."""
+    if os.geteuid():
+        pytest.skip("network namespaces need root")
     made = Field()
     yield made
     made.close()

@@ -231,7 +231,9 @@ def _after_reboot(snapshot: Snapshot, judgement: Judgement) -> tuple[Judgement, 
         known = VerdictStatus.UNKNOWN not in (boot.status, judgement.status)
         persistent = (boot.status is judgement.status) if known else None
         reason = judgement.reason
-        if persistent is not True and judgement.status is not VerdictStatus.UNKNOWN:
+        if judgement.status is not VerdictStatus.UNKNOWN and (
+            persistent is False or (persistent is None and snapshot.units)
+        ):
             reason = f"{reason}; after a reboot: {boot.decided_by.text}"
         parts.append(
             replace(judgement, source=boot.source, persistent=persistent, reason=reason, boot=boot, packet=packet)

@@ -58,7 +58,7 @@ _UNIT_FOLDERS = (
     "/etc/systemd/system.attached /run/systemd/system.attached /run/systemd/generator /run/systemd/generator.late"
 )
 _UNIT_PROPERTIES = "Id,LoadState,ActiveState,UnitFileState,IPAddressAllow,IPAddressDeny"
-_UNITS_ALWAYS = "basic.target"  # so that an answer without any of them is told from none
+_ANY_UNIT = "basic.target"  # on every host: that systemd answers is to be seen where none of the others is there
 _SOCKETS = "/proc/net/tcp /proc/net/tcp6 /proc/net/udp /proc/net/udp6"
 
 GUARD_FUNCTIONS = f"""\
@@ -125,7 +125,7 @@ audit_ports_units() {{
             break
         done
     done
-    systemctl show --property={_UNIT_PROPERTIES} {_UNITS_ALWAYS} $audit_ports_found
+    systemctl show --property={_UNIT_PROPERTIES} ${{audit_ports_found:-{_ANY_UNIT}}}
 }}
 """
 

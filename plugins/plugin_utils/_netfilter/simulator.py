@@ -103,11 +103,24 @@ class _Journey:
         for hook in (Hook.INGRESS, Hook.PREROUTING):
             flows = self.hooks.through(hook, flows)
         local, foreign = self._routed(flows)
-        self._answer(self.hooks.through(Hook.INPUT, local), forwarded=False)
+        local = self.hooks.through(Hook.INPUT, local)
+        self._answer([flow for flow in local if flow.protocol != TCP or self._is_ours(flow)], forwarded=False)
+        foreign = [flow for flow in foreign if self._is_ours(flow)]
         foreign = self.hooks.through(Hook.FORWARD, self._leaving(foreign))
         for hook in (Hook.POSTROUTING, Hook.EGRESS):
             foreign = self.hooks.through(hook, foreign)
         self._answer(foreign, forwarded=True)
+
+    def _is_ours(self, flow: Flow) -> bool:
+        """Whether the packet's type is still "to this host": TCP and forwarding take no other (tcp_v4_rcv, ip_forward)."""
+        if flow.packet_type == 0:
+            return True
+        if isinstance(flow.packet_type, int):
+            reason = "a rule changed its type, and the kernel takes it for a packet that is not for this host"
+            self.runner.end(flow, Fate.DROPPED, None, reason)
+        else:
+            self.runner.end(flow, Fate.UNDECIDED, None, "nobody can tell what a rule makes of its type")
+        return False
 
     def _answer(self, flows: list[Flow], *, forwarded: bool) -> None:
         self.runner.stage = "answer"

@@ -1,0 +1,166 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+# Copyright: agentless.audit_ports contributors
+
+"""A host with a real firewalld or ufw on the field: a container of the lab's images in the field's host namespace."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import tempfile
+import time
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from tests.lab import hosts
+from tests.lab.images import ULIMITS
+from tests.truth.field import Field, Probe
+
+PORTS = (22, 80, 161, 443, 445, 5005, 5353, 8080, 8443)
+_PREFIX = "ap-truth-managers"
+_CONFIGURATION = ("/etc/firewalld", "/etc/ufw", "/etc/default/ufw")
+_UNITS = "/etc/systemd/system"
+_KEPT = "/root/configuration.tar"
+_RECORDS = "/var/lib/agentless-audit"
+_READY_S = 60
+# The packages that firewalld's image lacks and ufw's has: a host with both managers.
+_UFW_PACKAGES = "ufw iptables libip4tc2 libip6tc2 libxtables12 libnfnetlink0 libnetfilter-conntrack3"
+_BOTH = "debian12-both"
+_ENVIRONMENT = ("env", "-i", "PATH=/usr/sbin:/usr/bin:/sbin:/bin", "HOME=/root", "LC_ALL=C")
+# Answered by firewalld's main loop, which runs when its rules are loaded.
+_FIREWALLD_READY = (
+    "busctl --timeout=30 get-property org.fedoraproject.FirewallD1 /org/fedoraproject/FirewallD1"
+    " org.fedoraproject.FirewallD1 state >/dev/null"
+)
+_RESTART = f"""
+systemctl stop firewalld ufw 2>/dev/null
+nft flush ruleset
+systemctl reset-failed
+for unit in firewalld ufw; do
+    systemctl is-enabled -q $unit 2>/dev/null && systemctl start $unit
+done
+! systemctl is-active -q firewalld || {_FIREWALLD_READY}
+"""
+_STATE = f"""
+find {" ".join(_CONFIGURATION)} -type f -exec sha256sum {{}} + -exec stat -c '%a %u %g %n' {{}} + 2>/dev/null | sort -k2
+nft -s list ruleset
+for save in iptables-save ip6tables-save; do
+    command -v $save >/dev/null && $save 2>/dev/null | sed -e 's/\\[[0-9:]*\\]$//' -e '/^#/d'
+done
+true
+"""
+
+
+def stage_names(image: str) -> str:
+    """The lab's image that a stage is made of."""
+    return "debian12-firewalld" if image == _BOTH else image
+
+
+class Stage:
+    """One container, for all scenarios of its image, until ``close``."""
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+        self._container = f"{_PREFIX}-{os.getpid()}-{name}"
+        _remove_orphans()
+        self.field = Field(name, PORTS)
+        try:
+            self._start()
+        except BaseException:
+            self.close()
+            raise
+
+    def close(self) -> None:
+        """Take container and namespaces away."""
+        hosts.podman("rm", "--force", "--volumes", "--ignore", "--time", "0", self._container)
+        self.field.close()
+
+    def _start(self) -> None:
+        image = stage_names(self.name)
+        # Listeners are the field's: what the image would start on the same ports is masked.
+        masks = [f"systemd.mask={unit}" for unit in ("ssh.service", "snmpd.service")]
+        hosts.podman(
+            "run", "--detach", "--name", self._container, "--hostname", self.name, "--systemd=always",
+            "--network", f"ns:{self.field.namespace('host')}", "--cap-add", "NET_ADMIN,NET_RAW", *ULIMITS,
+            "--dns", "192.0.2.10", f"localhost/audit-ports-lab/{image}", "/sbin/init", *masks,
+        )  # fmt: skip
+        shown = hosts.podman("inspect", "--format", "{{.State.Pid}}", self._container)
+        self._pid = int(shown.stdout)
+        deadline = time.monotonic() + _READY_S
+        while self.run("systemctl is-system-running || true").strip() not in ("running", "degraded"):
+            if time.monotonic() > deadline:
+                raise TimeoutError(f"systemd of {self._container} is not up after {_READY_S} s")
+            time.sleep(0.2)
+        if self.name == _BOTH:
+            self._add_ufw()
+        existing = self.run(f"ls -d {' '.join(_CONFIGURATION)} 2>/dev/null || true").split()
+        self.run(f"tar -cpf {_KEPT} {' '.join(existing)} {_UNITS} 2>/dev/null")
+
+    def _add_ufw(self) -> None:
+        """Put ufw's files into a host with firewalld: no package index is in reach of a container."""
+        archive = f"dpkg -L {_UFW_PACKAGES} | sort -u | while read -r f; do [ -d $f ] || echo $f; done | tar -chf - -T -"
+        command = ("run", "--rm", "--network", "none", *ULIMITS, "localhost/audit-ports-lab/debian12-ufw", "sh", "-c")
+        with tempfile.TemporaryFile() as packed:
+            subprocess.run(
+                ["podman", "--log-level=error", "--runtime", "runc", *command, f"({archive}; true) 2>/dev/null"],
+                stdout=packed, check=True, timeout=60,
+            )  # fmt: skip
+            packed.seek(0)
+            unpack = self._argv("tar", "-xpf", "-", "-C", "/")
+            subprocess.run(unpack, stdin=packed, check=True, timeout=60)
+        self.run(
+            "for tool in iptables ip6tables; do for what in '' -save -restore; do"
+            " ln -sf xtables-nft-multi /usr/sbin/$tool$what; done; done; systemctl daemon-reload"
+        )
+
+    def _argv(self, *command: str) -> list[str]:
+        """A command inside the container, without the start-up time of podman exec."""
+        return ["nsenter", "-t", str(self._pid), "-m", "-u", "-i", "-n", "-p", "-r", "-w", *_ENVIRONMENT, *command]
+
+    def run(self, script: str) -> str:
+        """The output of a script of /bin/sh in the container. Raises CalledProcessError with its errors as a note."""
+        command = self._argv("/bin/sh")
+        done = subprocess.run(command, input=script, capture_output=True, text=True, check=False, timeout=60)
+        if done.returncode:
+            error = subprocess.CalledProcessError(done.returncode, script, done.stdout, done.stderr)
+            error.add_note(f"{done.stdout}\n{done.stderr}")
+            raise error
+        return done.stdout
+
+    def begin(self, files: Mapping[str, str], commands: Sequence[str]) -> None:
+        """The image's own configuration with these files, loaded anew; then the commands."""
+        root = Path(f"/proc/{self._pid}/root")
+        every = " ".join((*_CONFIGURATION, _UNITS, _RECORDS))
+        self.run(
+            f"systemctl stop firewalld ufw 2>/dev/null; rm -rf {every}; tar -xpf {_KEPT} -C /; systemctl daemon-reload"
+        )
+        for path, text in files.items():
+            place = root / path.lstrip("/")
+            place.parent.mkdir(parents=True, exist_ok=True)
+            place.write_text(text, encoding="utf-8")
+        self.restart()
+        if commands:
+            self.run("\n".join(["set -e", *commands]))
+
+    def restart(self) -> None:
+        """What a reboot does to rules: none is left but what the managers load from their files, if they are enabled."""
+        self.run(_RESTART)
+
+    def state(self) -> str:
+        """Configuration files with their digests and modes, and the kernel's rules without counters."""
+        return self.run(_STATE)
+
+    def observe(self, probes: Sequence[Probe]) -> dict[Probe, str]:
+        """See Field."""
+        return self.field.observe(probes)
+
+
+def _remove_orphans() -> None:
+    """Remove containers of test runs that were killed."""
+    shown = hosts.podman("ps", "--all", "--filter", f"name=^{_PREFIX}-", "--format", "json").stdout
+    for entry in json.loads(shown):
+        name = entry["Names"][0]
+        pid = name.removeprefix(f"{_PREFIX}-").partition("-")[0]
+        if not Path("/proc", pid).exists():
+            hosts.podman("rm", "--force", "--volumes", "--ignore", "--time", "0", name)

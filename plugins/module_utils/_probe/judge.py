@@ -218,5 +218,6 @@ def judge_local(number: int) -> Refusal:
     name = errno.errorcode.get(number, str(number))
     if number in (errno.ENETUNREACH, errno.EHOSTUNREACH, errno.ENETDOWN, errno.EHOSTDOWN):
         return Refusal(ObservationStatus.UNREACHABLE, f"no route from this vantage ({name}: {os.strerror(number)})")
-    reason = OUR_FAULTS.get(number, os.strerror(number))
+    # A number that names no error is none of strerror's; it may be larger than what C takes.
+    reason = OUR_FAULTS.get(number) or (os.strerror(number) if number in errno.errorcode else "an unknown error")
     return Refusal(ObservationStatus.LOCAL_ERROR, f"the vantage itself could not probe: {reason} ({name})")

@@ -39,7 +39,9 @@ class ActionModule(ActionBase):  # type: ignore[misc]
         variables = task_vars or {}
         _spec, options = self.validate_argument_spec(ARGUMENT_SPEC)
         fleet = Fleet(hostvars=variables.get("hostvars", {}), groups=variables.get("groups", {}))
-        hosts = _everyone(fleet, options["results"]) if options["hosts"] is None else options["hosts"]
+        hosts = options["hosts"]
+        if hosts is None:
+            hosts = _everyone(fleet, options["results"], limited=bool(variables.get("ansible_limit")))
         given = {name: options[name] for name in ("requirements", "psremoting", "waivers")}
         try:
             found = report(
@@ -60,10 +62,12 @@ class ActionModule(ActionBase):  # type: ignore[misc]
         return result
 
 
-def _everyone(fleet: Fleet, names: list[str]) -> list[str]:
-    """The audited hosts, and the audit hosts that were looked at."""
+def _everyone(fleet: Fleet, names: list[str], *, limited: bool) -> list[str]:
+    """The audited hosts, those of a run with ``--limit`` that it was about, and the audit hosts that were looked at."""
+    targets = fleet.members("audit_targets")
+    asked = [host for host in targets if not limited or any(fleet.variable(host, name) for name in names)]
     judged = [host for host in fleet.members("audit_hosts") if result_of(fleet, host, names)["verdicts"]]
-    return [*fleet.members("audit_targets"), *judged]
+    return [*asked, *judged]
 
 
 def _message(hosts: list[dict[str, Any]]) -> str:

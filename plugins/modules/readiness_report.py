@@ -20,7 +20,8 @@ options:
   hosts:
     description:
       - The hosts to report.
-      - When left out, all of the inventory group C(audit_targets), and those of C(audit_hosts) that were judged.
+      - When left out, all of the inventory group C(audit_targets) (in a run with C(--limit) those that it was about),
+        and those of C(audit_hosts) that were judged.
     type: list
     elements: str
   results:

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from tests.lab import hosts, network
-from tests.lab.fixture import HOSTS, KEY, KNOWN_HOSTS, Host, ensure_up
+from tests.lab.fixture import HOSTS, KEY, KNOWN_HOSTS, Host
 from tests.lab.fleet import CONTROL_DIR
 from tests.lab.shell import podman
 
@@ -27,9 +27,8 @@ _TARGETS = {"ansible_python_interpreter": "/no/python/here", "audit_ports_system
 def private_hosts(names: Sequence[str]) -> Iterator[list[str]]:
     """Start hosts that are named IMAGE-SUFFIX ("debian12-ufw-killed"); they are reached and audited as the lab's are.
 
-    What there is of the same name, from a test that was killed, is removed first.
+    The lab has to be up. What there is of the same name, from a test that was killed, is removed first.
     """
-    ensure_up()
     made = [_host(name, number) for number, name in enumerate(names)]
     HOSTS.update({host.name: host for host in made})
     try:

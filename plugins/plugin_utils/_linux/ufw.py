@@ -80,6 +80,9 @@ class Ufw:
         """See Manager. Of kind ``ufw`` when a rule ahead of ufw's list would win."""
         if outcome.fate is Fate.PASSES:
             return None
+        if not self._config.enabled:
+            text = "ufw is switched off (ENABLED=no) while its rules are still loaded: its commands load nothing then"
+            return Decision("ufw.settings", "ENABLED", text)
         version = outcome.final_destination.version
         if outcome.final_port is None:
             text = f"no command of ufw opens ICMP; {_before_file(version)} decides about it"

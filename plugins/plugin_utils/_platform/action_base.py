@@ -92,10 +92,15 @@ class FirewallAction(ActionBase):  # type: ignore[misc]
         answer = self._low_level_execute_command(
             command.program, in_data=command.body.encode(), encoding_errors="replace"
         )
+        said = " ".join(str(answer.get("stderr") or "").split())[:300]
+        if said and command.mark not in answer["stdout"]:
+            raise ReadError(
+                f"no shell took the script on the host (return code {answer.get('rc')}): {said}. "
+                "Check become and its password, and that the connection passes standard input on"
+            )
         try:
             return split_parts(answer["stdout"], command.mark)
         except ReadError as error:
-            said = " ".join(str(answer.get("stderr") or "").split())[:300]
             raise ReadError(f"{error} (return code {answer.get('rc')}{'; ' + said if said else ''})") from error
 
     def _shortfall(self, options: Mapping[str, Any], verdicts: Sequence[Verdict], plan: Plan) -> list[str]:

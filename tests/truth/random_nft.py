@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
@@ -12,12 +13,13 @@ from .random_nft_statements import STATEMENTS, USUAL_STATEMENTS
 from .random_nft_words import MATCHES, USUAL_MATCHES, Place
 from .random_state import Chain, Draw, Part, Rule, Table
 
+# No filter chain has the priority of translation: which of the two was there first, and so comes last, is not shown.
 _HOOKS = {
-    "prerouting": ("filter", (-450, -300, -250, -200, -150, -100, 0)),
+    "prerouting": ("filter", (-450, -300, -250, -150, -110, -90, 0)),
     "input": ("filter", (-150, 0, 0, 0, 10, 50)),
     "forward": ("filter", (-150, 0, 0, 10)),
     "output": ("filter", (-300, -150, 0, 0, 10)),
-    "postrouting": ("filter", (-150, 0, 100, 300)),
+    "postrouting": ("filter", (-150, 0, 90, 300)),
     "ingress": ("filter", (-100, 0, 10)),
     "egress": ("filter", (0, 10)),
     "nat prerouting": ("nat", (-100, -100, -90, -150)),
@@ -40,6 +42,9 @@ _HOME = {
     **dict.fromkeys(("notrack", "tproxy", "ct zone set", "pkttype set"), "prerouting"),
     **dict.fromkeys(("synproxy", "reject"), "input"),
 }
+
+_PROTOCOLS = re.compile(r"\b(tcp|udp|icmp|icmpv6|sctp) (?:[sd]port|flags|option|type|code|length)")
+_VERSIONS = re.compile(r"\b(ip6?|icmp|icmpv6) (?:[sd]addr|type|code|length|ttl|hoplimit|dscp|version|protocol|nexthdr)")
 
 
 @dataclass
@@ -67,14 +72,14 @@ class _Builder:
         self.chains.append(Chain(name, "", "nft chain regular", rules))
         return name
 
-    def base(self, hook: str) -> None:
+    def base(self, hook: str, wanted: tuple[Rule, ...] = ()) -> None:
         draw = self.draw
         kind, priorities = _HOOKS[hook]
         where = hook.split()[-1]
         device = ' device "lan0"' if "gress" in hook else ""
         policy = "drop" if kind != "nat" and draw.often(0.45 if where == "input" else 0.12) else "accept"
         head = f"type {kind} hook {where}{device} priority {draw.one(priorities)}; policy {policy};"
-        rules = self.rules(self.place(hook), draw.one([1, 2, 3, 4, 5, 6]))
+        rules = wanted or self.rules(self.place(hook), draw.one([1, 2, 3, 4, 5, 6]))
         name = f"base{len(self.chains)}"
         draw.done(f"nft chain {hook}")
         self.chains.append(Chain(name, head, f"nft chain {hook}", rules))
@@ -84,26 +89,29 @@ class _Builder:
 
 
 def _rule(place: Place) -> Rule:
-    parts = []
+    parts: list[Part] = []
     for _number in range(place.draw.one([0, 1, 1, 1, 2, 2, 3])):
         usual = USUAL_MATCHES if place.hook != "output" else (*USUAL_MATCHES, "ct state")
-        part = _part(place, "nft match ", MATCHES, usual)
-        if part:
-            parts.append(part)
-    closing = _part(place, "nft statement ", STATEMENTS, USUAL_STATEMENTS)
-    if closing:
-        parts.append(closing)
+        _append(parts, place, "nft match ", MATCHES, usual)
+    _append(parts, place, "nft statement ", STATEMENTS, USUAL_STATEMENTS)
     return tuple(parts)
 
 
-def _part(place: Place, prefix: str, options: dict[str, Callable[[Place], str]], usual: tuple[str, ...]) -> Part | None:
-    for _try in range(4):
+def _append(
+    parts: list[Part], place: Place, prefix: str, options: dict[str, Callable[[Place], str]], usual: tuple[str, ...]
+) -> None:
+    for _try in range(5):
         name = place.draw.name(prefix, options, common=usual)
         text = options[name](place)
-        if text:
+        if text and _agree(" ".join([*(part.text for part in parts), text])):
             place.draw.done(prefix + name)
-            return Part(text, prefix + name)
-    return None
+            parts.append(Part(text, prefix + name))
+            return
+
+
+def _agree(rule: str) -> bool:
+    """Whether a rule asks for one protocol and one version only: others the kernel's tools refuse."""
+    return len(set(_PROTOCOLS.findall(rule))) < 2 and len(set(_VERSIONS.findall(rule))) < 2
 
 
 def nft_tables(draw: Draw) -> tuple[Table, ...]:
@@ -117,7 +125,30 @@ def nft_tables(draw: Draw) -> tuple[Table, ...]:
             builder.base(_hook(draw, family))
         table = Table(f"{family} t{number}", f"nft family {family}", tuple(builder.declarations), tuple(builder.chains))
         tables.append(table)
-    return tuple(tables)
+    return (*tables, *_rest(draw, len(tables)))
+
+
+def _rest(draw: Draw, number: int) -> tuple[Table, ...]:
+    """A table for what is still wanted."""
+    family = draw.one(["inet", "inet", "ip", "ip6"])
+    builder = _Builder(draw, number, family)
+    rules: dict[str, list[Rule]] = {}
+    for feature in list(draw.wanted):
+        kind, _space, name = feature.removeprefix("nft ").partition(" ")
+        if kind == "chain" and name in _OF_FAMILY[family]:
+            builder.base(name)
+        options = {"match": MATCHES, "statement": STATEMENTS}.get(kind, {})
+        hook = _HOME.get(name) or draw.one(["input", "input", "prerouting", "output"])
+        text = options[name](builder.place(hook)) if name in options else ""
+        if text:
+            draw.done(feature)
+            closing = (Part("accept", "nft statement accept"),) if kind == "match" and draw.often(0.6) else ()
+            rules.setdefault(hook, []).append((Part(text, feature), *closing))
+    for hook, wanted in rules.items():
+        builder.base(hook, tuple(wanted))
+    if not builder.chains:
+        return ()
+    return (Table(f"{family} t{number}", f"nft family {family}", tuple(builder.declarations), tuple(builder.chains)),)
 
 
 def _hook(draw: Draw, family: str) -> str:

@@ -156,7 +156,7 @@ def _object(kind: str, body: str) -> Callable[[Place], str]:
 
 
 def _tproxy(place: Place) -> str:
-    if place.kind != "filter" or place.hook != "prerouting":
+    if place.kind == "nat" or place.hook != "prerouting":
         return ""
     protocol = place.draw.one(_PROTOCOLS)
     return f"meta l4proto {protocol} tproxy{_whole(place, place.version)} to :80"
@@ -189,7 +189,7 @@ STATEMENTS: dict[str, Callable[[Place], str]] = {
     "mark set": lambda place: f"meta mark set {mark(place.draw)}",
     "mark changed": _fixed(
         "meta mark set meta mark | 0x1", "meta mark set meta mark & 0xfffffffe", "meta mark set meta mark ^ 0x3"
-    ),  # fmt: skip
+    ),
     "mark from map": _mark_map,
     "ct mark set": lambda place: f"ct mark set {mark(place.draw)}",
     "ct mark saved": _fixed("ct mark set meta mark"),

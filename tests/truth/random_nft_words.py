@@ -44,7 +44,8 @@ class Place:
         """The name of something new in the table: a set, a map, an object."""
         name = f"{kind}{len(self.declarations)}"
         word = {"seen": "set", "late": "set"}.get(kind, kind)
-        self.declarations.append(Part(f"{word} {name} {{ {body} }}", feature))
+        end = "" if body.endswith("}") or not body else ";"
+        self.declarations.append(Part(f"{word} {name} {{ {body}{end} }}", feature))
         return name
 
 
@@ -215,12 +216,18 @@ MATCHES: dict[str, Callable[[Place], str]] = {
     "icmp type": _icmp,
     "icmp code": _versioned(("icmp code 0", "icmp code port-unreachable"), ("icmpv6 code 0", "icmpv6 code 4")),
     "tcp flags": _fixed(
-        "tcp flags syn", "tcp flags != syn", "tcp flags & (syn|ack) == syn", "tcp flags & (fin|syn|rst|ack) == syn|ack",
-        "tcp flags { syn, ack }", "tcp flags ! ack", "tcp flags & ack == 0", "tcp flags syn,rst / syn,rst",
+        "tcp flags syn",
+        "tcp flags != syn",
+        "tcp flags & (syn|ack) == syn",
+        "tcp flags & (fin|syn|rst|ack) == syn|ack",
+        "tcp flags { syn, ack }",
+        "tcp flags ! ack",
+        "tcp flags & ack == 0",
+        "tcp flags syn,rst / syn,rst",
     ),
     "l4proto": _choice("meta l4proto", "tcp", "udp", "icmp", "ipv6-icmp", "{ tcp, udp }", "{ icmp, ipv6-icmp }"),
     "nfproto": _choice("meta nfproto", "ipv4", "ipv6"),
-    "protocol": _choice("meta protocol", "ip", "ip6", "arp", "{ ip, ip6 }"),
+    "protocol": _choice("meta protocol", "ip", "ip6", "{ ip, ip6 }"),
     "ip protocol": _versioned(("ip protocol tcp", "ip protocol != udp"), ("ip6 nexthdr tcp", "ip6 nexthdr ipv6-icmp")),
     "ip version": _versioned(("ip version 4",), ("ip6 version 6",)),
     "frag-off": _fixed("ip frag-off & 0x1fff == 0", "ip frag-off & 0x1fff != 0"),
@@ -233,14 +240,25 @@ MATCHES: dict[str, Callable[[Place], str]] = {
     "mark": _marked("meta mark"),
     "pkttype": _choice("meta pkttype", "host", "broadcast", "{ host, multicast }"),
     "ct state": _choice("ct state", *_STATES),
-    "ct status": _fixed("ct status dnat", "ct status snat", "ct status seen-reply", "ct status confirmed",
-                        "ct status & (dnat|snat) == 0", "ct status ! dnat", "ct status != dnat"),  # fmt: skip
+    "ct status": _fixed(
+        "ct status dnat",
+        "ct status snat",
+        "ct status seen-reply",
+        "ct status confirmed",
+        "ct status & (dnat|snat) == 0",
+        "ct status ! dnat",
+        "ct status != dnat",
+    ),
     "ct mark": _marked("ct mark"),
     "ct zone": _choice("ct zone", "0", "3"),
     "ct direction": _choice("ct direction", "original", "reply"),
     "ct address": _original,
-    "ct port": _fixed("ct original proto-dst 22", "ct original proto-dst 80", "ct reply proto-src 80",
-                      "ct reply proto-src { 22, 161 }"),  # fmt: skip
+    "ct port": _fixed(
+        "ct original proto-dst 22",
+        "ct original proto-dst 80",
+        "ct reply proto-src 80",
+        "ct reply proto-src { 22, 161 }",
+    ),
     "ct protocol": _choice("ct protocol", "tcp", "udp", "icmp"),
     "ct l3proto": _l3proto,
     "fib type": _choice("fib daddr type", "local", "unicast", "broadcast", "{ local, multicast }"),
@@ -280,4 +298,4 @@ MATCHES: dict[str, Callable[[Place], str]] = {
     "ct count": _fixed("ct count over 5", "ct count 3"),
     "limit": _fixed("limit rate 5/second", "limit rate over 5/minute", "limit rate 1000/second burst 100 packets"),
     "quota": _fixed("quota 5 mbytes", "quota over 5 bytes"),
-}  # fmt: skip
+}

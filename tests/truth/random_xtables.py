@@ -21,12 +21,15 @@ _CHAINS = {
 }
 _LATE = f"{LATE_PORTS[0]}:{LATE_PORTS[1]}"
 _HOME = {
+    "owner": "filter OUTPUT",
+    "TRACE": "raw PREROUTING",
     **dict.fromkeys(("DNAT", "REDIRECT", "NETMAP"), "nat PREROUTING"),
     **dict.fromkeys(("MASQUERADE", "SNAT"), "nat POSTROUTING"),
     **dict.fromkeys(("CT", "NOTRACK", "zone"), "raw PREROUTING"),
-    **dict.fromkeys(("TPROXY", "TOS", "TTL", "DSCP", "HMARK", "CHECKSUM", "TCPMSS", "rpfilter", "socket"),
-                    "mangle PREROUTING"),
-}  # fmt: skip
+    **dict.fromkeys(
+        ("TPROXY", "TOS", "TTL", "DSCP", "HMARK", "CHECKSUM", "TCPMSS", "rpfilter", "socket"), "mangle PREROUTING"
+    ),
+}
 
 
 @dataclass
@@ -128,7 +131,8 @@ def _tcp_only(*texts: str) -> Callable[[Spot], str]:
 
 
 def _range(spot: Spot) -> str:
-    return f"-m iprange {spot.sign}{'--dst-range' if spot.outward else '--src-range'} {spot.draw.one(RANGES[spot.version])}"
+    flag = "--dst-range" if spot.outward else "--src-range"
+    return f"-m iprange {spot.sign}{flag} {spot.draw.one(RANGES[spot.version])}"
 
 
 def _marked(name: str) -> Callable[[Spot], str]:
@@ -174,9 +178,6 @@ _IPSETS: dict[str, Callable[[Draw, int], tuple[str, int]]] = {
     "hash:net,port": lambda draw, version: (f"{network(draw, version)},{draw.one(['tcp', 'udp'])}:{port(draw)}", 2),
     "hash:net,iface": lambda draw, version: (f"{network(draw, version)},{draw.one(INTERFACES)}", 2),
     "hash:ip,port,ip": lambda draw, version: (f"{address(draw, version)},tcp:{port(draw)},{HOST[version]}", 3),
-    "hash:net,net": lambda draw, version: (f"{network(draw, version)},{network(draw, version)}", 2),
-    "hash:mac": lambda draw, _version: ("02:00:00:00:01:10", 1),
-    "hash:ip,mark": lambda draw, version: (f"{address(draw, version)},{mark(draw)}", 2),
     "bitmap:ip": lambda draw, version: (address(draw, 4), 1) if version == 4 else ("", 0),
     "bitmap:port": lambda draw, _version: (draw.one(["22", "80", "161"]), 1),
     "list:set": lambda draw, version: (address(draw, version), 1),
@@ -191,7 +192,7 @@ def _ipset(spot: Spot) -> str:
         return ""
     # The name tells all that a set cannot change: one of an earlier case may still be there, empty.
     name = f"s{len(spot.ipsets)}-{kind.replace(' ', '-').replace(':', '-').replace(',', '-')}-{spot.version}"
-    family = "" if kind.startswith(("bitmap", "list", "hash:mac")) else (" family inet6" if spot.version == 6 else "")
+    family = "" if kind.startswith(("bitmap", "list")) else (" family inet6" if spot.version == 6 else "")
     options = {"bitmap:ip": " range 192.0.2.0/24", "bitmap:port": " range 0-1000", "hash:ip timeout": " timeout 900"}
     base = kind.split(" ")[0]
     lines = [f"create {name} {base}{family}{options.get(kind, '')}"]
@@ -228,17 +229,27 @@ _MATCHES: dict[str, Callable[[Spot], str]] = {
     "-f": _only(4, "-f", "! -f"),
     "multiport": _multiport,
     "state": lambda spot: f"-m state {spot.sign}--state {spot.draw.one(['NEW', 'ESTABLISHED,RELATED', 'INVALID'])}",
-    "ctstate": lambda spot: f"-m conntrack {spot.sign}--ctstate "
-    + spot.draw.one(["NEW", "ESTABLISHED,RELATED", "INVALID", "UNTRACKED", "NEW,DNAT", "DNAT", "SNAT"]),
-    "ctstatus": _fixed("-m conntrack --ctstatus SEEN_REPLY", "-m conntrack --ctstatus NONE",
-                       "-m conntrack ! --ctstatus CONFIRMED", "-m conntrack --ctstatus ASSURED"),
+    "ctstate": lambda spot: (
+        f"-m conntrack {spot.sign}--ctstate "
+        + spot.draw.one(["NEW", "ESTABLISHED,RELATED", "INVALID", "UNTRACKED", "NEW,DNAT", "DNAT", "SNAT"])
+    ),
+    "ctstatus": _fixed(
+        "-m conntrack --ctstatus SEEN_REPLY",
+        "-m conntrack --ctstatus NONE",
+        "-m conntrack ! --ctstatus CONFIRMED",
+        "-m conntrack --ctstatus ASSURED",
+    ),
     "ctdir": _fixed("-m conntrack --ctdir ORIGINAL", "-m conntrack --ctdir REPLY"),
     "ctproto": _fixed("-m conntrack --ctproto 6", "-m conntrack ! --ctproto 17"),
     "ct address": _original,
     "ct port": _fixed("-m conntrack --ctproto 6 --ctorigdstport 22", "-m conntrack --ctproto 17 --ctreplsrcport 161"),
-    "addrtype": _fixed("-m addrtype --dst-type LOCAL", "-m addrtype ! --src-type LOCAL",
-                       "-m addrtype --dst-type UNICAST", "-m addrtype --src-type UNICAST --dst-type BROADCAST",
-                       "-m addrtype --dst-type LOCAL --limit-iface-in"),
+    "addrtype": _fixed(
+        "-m addrtype --dst-type LOCAL",
+        "-m addrtype ! --src-type LOCAL",
+        "-m addrtype --dst-type UNICAST",
+        "-m addrtype --src-type UNICAST --dst-type BROADCAST",
+        "-m addrtype --dst-type LOCAL --limit-iface-in",
+    ),
     "iprange": _range,
     "set": _ipset,
     "mark": _marked("mark"),
@@ -269,17 +280,20 @@ _MATCHES: dict[str, Callable[[Spot], str]] = {
     "connbytes": _fixed("-m connbytes --connbytes 1:100 --connbytes-mode packets --connbytes-dir both"),
     "connlimit": _fixed("-m connlimit --connlimit-above 3", "-m connlimit --connlimit-upto 3"),
     "limit": _fixed("-m limit --limit 3/min", "-m limit --limit 1000/sec --limit-burst 100"),
-    "hashlimit": _fixed("-m hashlimit --hashlimit-above 5/sec --hashlimit-mode srcip --hashlimit-name one",
-                        "-m hashlimit --hashlimit-upto 5/min --hashlimit-name two"),
-    "recent": _fixed("-m recent --set --name seen", "-m recent --update --seconds 60 --name seen",
-                     "-m recent ! --rcheck --name seen"),
+    "hashlimit": _fixed(
+        "-m hashlimit --hashlimit-above 5/sec --hashlimit-mode srcip --hashlimit-name one",
+        "-m hashlimit --hashlimit-upto 5/min --hashlimit-name two",
+    ),
+    "recent": _fixed(
+        "-m recent --set --name seen", "-m recent --update --seconds 60 --name seen", "-m recent ! --rcheck --name seen"
+    ),
     "quota": _fixed("-m quota --quota 100000"),
     "statistic": _fixed("-m statistic --mode random --probability 0.5", "-m statistic --mode nth --every 2 --packet 0"),
     "string": _fixed('-m string --string "secret" --algo bm', '-m string --hex-string "|00|" --algo kmp'),
     "u32": _fixed('-m u32 --u32 "0x6&0xff=0x6"'),
     "bpf": _fixed('-m bpf --bytecode "1,6 0 0 1"'),
     "cluster": _fixed("-m cluster --cluster-total-nodes 2 --cluster-local-node 1 --cluster-hash-seed 7"),
-}  # fmt: skip
+}
 
 
 def _to_chain(flag: str) -> Callable[[Spot], str]:
@@ -295,8 +309,10 @@ def _reject(spot: Spot) -> str:
         return ""
     if spot.protocol == "tcp" and spot.draw.often(0.5):
         return "-j REJECT --reject-with tcp-reset"
-    kinds = {4: ["icmp-port-unreachable", "icmp-admin-prohibited", "icmp-host-unreachable"],
-             6: ["icmp6-port-unreachable", "icmp6-adm-prohibited", "icmp6-no-route"]}  # fmt: skip
+    kinds = {
+        4: ["icmp-port-unreachable", "icmp-admin-prohibited", "icmp-host-unreachable"],
+        6: ["icmp6-port-unreachable", "icmp6-adm-prohibited", "icmp6-no-route"],
+    }
     return f"-j REJECT --reject-with {spot.draw.one(kinds[spot.version])}"
 
 
@@ -415,9 +431,26 @@ class _Builder:
                 self.part(spot, "xt match ", _MATCHES, _USUAL_MATCHES) for _ in range(spot.draw.one([0, 1, 1, 2, 2]))
             ]
             parts.append(self.part(spot, "xt target ", _TARGETS, _USUAL_TARGETS))
-            rule = tuple(part for part in parts if part)
+            # One of each kind: of two, iptables-save shows the last alone.
+            rule = tuple({part.feature: part for part in parts if part}.values())
             if rule:
                 found.append(rule)
+        return tuple(found)
+
+    def rest(self, spot: Spot) -> tuple[Rule, ...]:
+        """Rules for what is still wanted and can stand here."""
+        found = []
+        for feature in list(spot.draw.wanted):
+            kind, _space, name = feature.removeprefix("xt ").partition(" ")
+            options = {"match": _MATCHES, "target": _TARGETS}.get(kind, {})
+            spot.protocol = ""
+            if name not in options or _HOME.get(name, f"{spot.table} {spot.chain}") != f"{spot.table} {spot.chain}":
+                continue
+            text = options[name](spot)
+            if text:
+                spot.draw.done(feature)
+                closing = (Part("-j ACCEPT", "xt target ACCEPT"),) if kind == "match" and spot.draw.often(0.6) else ()
+                found.append((Part(text, feature), *closing))
         return tuple(found)
 
     def part(
@@ -435,8 +468,10 @@ class _Builder:
 def xtables(draw: Draw, version: int, ipsets: list[Part]) -> tuple[Table, ...]:
     """One to three tables of one family. Sets that they name are added to ``ipsets``."""
     rules_of: dict[str, set[str]] = {}
-    for _number in range(draw.one([1, 2, 3])):
-        table, chain = _place(draw).split(" ")
+    wanted = [feature.removeprefix("xt chain ") for feature in draw.wanted if feature.startswith("xt chain ")]
+    homes = [_HOME[name] for name in (feature.split(" ", 2)[-1] for feature in draw.wanted) if name in _HOME]
+    for place in (*wanted, *homes, *(_place(draw) for _number in range(draw.one([1, 1, 2, 3])))):
+        table, chain = place.split(" ")
         rules_of.setdefault(table, set()).add(chain)
     tables = []
     for table, chosen in rules_of.items():
@@ -446,7 +481,7 @@ def xtables(draw: Draw, version: int, ipsets: list[Part]) -> tuple[Table, ...]:
             policy, feature = "ACCEPT", ""
             if chain in chosen:
                 spot = Spot(draw, version, table, chain, ipsets, builder.called)
-                rules = builder.rules(spot, draw.one([1, 2, 3, 4, 5]))
+                rules = builder.rules(spot, draw.one([1, 2, 3, 4, 5])) + builder.rest(spot)
                 feature = f"xt chain {table} {chain}"
                 draw.done(feature)
                 if table != "nat" and draw.often(0.45 if chain == "INPUT" else 0.12):

@@ -222,7 +222,9 @@ def _group(flow: Flow, name: str | None) -> Value:
 
 
 def _kind(flow: Flow, name: str | None) -> Value:
-    interface = flow.host.interface(name) if name else None
+    if name is None:
+        return ABSENT
+    interface = flow.host.interface(name)
     return interface_value(interface.kind) if interface and interface.kind else None
 
 

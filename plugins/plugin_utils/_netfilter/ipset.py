@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property, lru_cache
-from itertools import pairwise
+from itertools import groupby, pairwise
 
 from ...module_utils._core.ranges import Range, RangeSet
 from .flow import interface_prefix, interface_value
@@ -58,7 +58,9 @@ class IpSet:
     @cached_property
     def physical(self) -> SetContent | None:
         """The addresses of the elements that name the port of a bridge; None where there are none."""
-        boxes = [box[:-1] for box, _nomatch in self._boxes(physical=True)]
+        if "iface" not in self.dimensions:
+            return None
+        boxes = [box[:-1] for box in self._of_interfaces(physical=True, excluded=False)]
         return SetContent(1, boxes) if boxes else None
 
     def _width(self, dimensions: int | None = None) -> int:
@@ -67,7 +69,9 @@ class IpSet:
         return sum(widths.get(name, 1) for name in self.dimensions[:dimensions])
 
     def _content(self, *, excluded: bool) -> SetContent:
-        boxes = list(self._boxes(physical=False))
+        if "iface" in self.dimensions:
+            return SetContent(self._width(), self._of_interfaces(physical=False, excluded=excluded))
+        boxes = list(self._boxes())
         if not any(nomatch for _box, nomatch in boxes):
             return SetContent(self._width(), () if excluded else (box for box, _nomatch in boxes))
         nets = [position for position, name in enumerate(self.dimensions) if name == "net"]
@@ -75,7 +79,28 @@ class IpSet:
             raise UnreadableError(f"the set {shown(self.name)} has exceptions in more than one dimension")
         return SetContent(self._width(), _layered(boxes, self._width(nets[0]), excluded=excluded))
 
-    def _boxes(self, *, physical: bool) -> Iterator[tuple[Box, bool]]:
+    def _of_interfaces(self, *, physical: bool, excluded: bool) -> Iterator[Box]:
+        """Of hash:net,iface, the narrowest network that holds an address hides all wider ones, of any interface.
+
+        Linux: mtype_test_cidrs of ip_set_hash_gen.h with hash_netiface4_data_equal.
+        """
+        elements = [(box, nomatch, of_bridge) for of_bridge in (False, True) for box, nomatch in self._boxes(of_bridge)]
+        found: dict[tuple[Range, bool], RangeSet] = {}
+        for _size, layer in groupby(sorted(elements, key=_size_of_network), key=_size_of_network):
+            listed = list(layer)
+            covered = RangeSet(box[0] for box, _nomatch, _of_bridge in listed)
+            wanted: dict[tuple[Range, bool], list[Range]] = {}
+            for (network, interface), nomatch, of_bridge in listed:
+                if nomatch == excluded:
+                    wanted.setdefault((interface, of_bridge), []).append(network)
+            found = {key: ranges - covered for key, ranges in found.items()}
+            for key, networks in wanted.items():
+                found[key] = found.get(key, RangeSet()) | RangeSet(networks)
+        for (interface, of_bridge), ranges in found.items():
+            if of_bridge == physical:
+                yield from ((network, interface) for network in ranges)
+
+    def _boxes(self, physical: bool = False) -> Iterator[tuple[Box, bool]]:
         readers = [(place, self._reader(name)) for place, name in enumerate(self.dimensions) if name != "mac"]
         for line in self.lines:
             element, _space, rest = line.partition(" ")
@@ -102,13 +127,16 @@ class IpSet:
     def _address_reader(self, usual_length: int) -> Callable[[str, Collection[str]], Box]:
         version = self.version or 4
         width = WIDTHS[version]
+        usual_size = (1 << width - usual_length) - 1
 
         def read(text: str, _flags: Collection[str]) -> Box:
+            if "/" not in text and "-" not in text:  # most elements of large sets
+                found = address(text, version)
+                return ((found & ~usual_size, found | usual_size),)
             low, dash, high = text.partition("-")
             base, slash, prefix = low.partition("/")
             first = address(base, version)
-            length = number(prefix, width) if slash else usual_length
-            size = (1 << width - length) - 1
+            size = (1 << width - number(prefix, width)) - 1 if slash else usual_size
             return ((first & ~size, (address(high, version) if dash else first) | size),)
 
         return read
@@ -188,6 +216,11 @@ def _interface(text: str, flags: Collection[str]) -> Box:
     if "wildcard" in flags:
         return interface_prefix(name).ranges
     return ((interface_value(name), interface_value(name)),)
+
+
+def _size_of_network(element: tuple[Box, bool, bool]) -> int:
+    low, high = element[0][0]
+    return low - high
 
 
 def _layered(boxes: Iterable[tuple[Box, bool]], position: int, *, excluded: bool) -> Iterator[Box]:

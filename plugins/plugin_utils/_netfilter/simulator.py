@@ -112,7 +112,7 @@ class _Journey:
         self._answer(foreign, forwarded=True)
 
     def _is_ours(self, flow: Flow) -> bool:
-        """Whether the packet's type is still "to this host": TCP and forwarding take no other (tcp_v4_rcv, ip_forward)."""
+        """Whether the packet is still "to this host": TCP and forwarding take no other (tcp_v4_rcv, ip_forward)."""
         if flow.packet_type == 0:
             return True
         if isinstance(flow.packet_type, int):

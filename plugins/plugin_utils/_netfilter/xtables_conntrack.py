@@ -26,10 +26,9 @@ from .flow import (
     STATUS_SNAT,
     Field,
 )
-from .matches import AllOf, AnyBit, AnyOf, Match, Not, Undecidable, ValueIn, field_in, field_is
+from .matches import AllOf, AnyBit, AnyOf, Match, Not, Undecidable, field_in, field_is
 from .xtables_arguments import Option, Section
 from .xtables_lines import UnreadableError, shown
-from .xtables_special import ConnectionPort
 from .xtables_values import network, ports, protocol, ranges_of_network
 
 _STATES = {
@@ -109,7 +108,7 @@ def _other(option: Option, version: int) -> Match:
         if ranges is not None:
             return field_in(_ADDRESSES[option.name], ranges, negated=option.negated)
     if option.name in _PORTS:
-        return ValueIn(ConnectionPort(_PORTS[option.name]), ports(option.value), option.negated)
+        return field_in(_PORTS[option.name], ports(option.value), negated=option.negated)
     return Undecidable(f"conntrack {option}")
 
 

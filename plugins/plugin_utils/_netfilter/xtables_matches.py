@@ -243,13 +243,20 @@ def _helper(section: Section, _context: Context) -> Iterator[Match]:
 
 def _ipv6_header(section: Section, _context: Context) -> Iterator[Match]:
     wanted = next((option for option in section.options if option.name == "--header"), None)
-    if wanted is None or any(option.name == "--soft" for option in section.options):
+    if wanted is None:
         yield Undecidable(str(section))
+        return
+    # Without extension headers, a packet has the header "protocol" alone (linux: ip6t_ipv6header.c).
+    names = set(wanted.value.split(","))
+    if not any(option.name == "--soft" for option in section.options):
+        yield _TRUE if (names <= _PROTOCOL_HEADER) != wanted.negated else _FALSE
+    elif wanted.negated:
+        yield _FALSE if names & _PROTOCOL_HEADER else _TRUE
     else:
-        # Without extension headers, a packet has the header "protocol" alone (linux: ip6t_ipv6header.c).
-        yield _TRUE if (wanted.value in ("prot", "proto")) != wanted.negated else _FALSE
+        yield _TRUE if names <= _PROTOCOL_HEADER else _FALSE
 
 
+_PROTOCOL_HEADER = frozenset({"prot", "proto", "protocol"})
 _PORT_OPTIONS = {"--sport": _ports(Field.SOURCE_PORT), "--dport": _ports(Field.DESTINATION_PORT)}
 # Matches whose options are independent of each other; an option that is not listed is undecidable.
 _OF_EACH_OPTION: dict[str, dict[str, _OptionReader]] = {

@@ -75,25 +75,6 @@ class SetPort:
 
 
 @dataclass(frozen=True)
-class ConnectionPort:
-    """One of the four ports of a connection. Of ICMP the destination's is type and code, the source's the identifier.
-
-    ``which`` is a field CT_..._PORT (linux: union nf_conntrack_man_proto, and icmp in struct nf_conntrack_tuple).
-    """
-
-    which: Field
-
-    def evaluate(self, flow: Flow) -> tuple[tuple[Flow, Value], ...]:
-        """See Expression."""
-        if flow.protocol not in (ICMP, ICMPV6) or flow.tracking != "tracked":
-            return ((flow, FIELD_READERS[self.which](flow)),)
-        request, reply = (8, 0) if flow.version == 4 else (128, 129)
-        types = {Field.CT_ORIGINAL_DESTINATION_PORT: request, Field.CT_REPLY_DESTINATION_PORT: reply}
-        kind = types.get(self.which)
-        return ((flow, None if kind is None else kind << 8),)
-
-
-@dataclass(frozen=True)
 class PortWithin:
     """The port that DNAT or REDIRECT to the ports ``low`` to ``high`` gives to a packet.
 

@@ -13,8 +13,8 @@ import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from tests.lab import hosts
 from tests.lab.images import ULIMITS
+from tests.lab.shell import podman
 from tests.truth.field import Field, Probe
 
 PORTS = (22, 80, 161, 443, 445, 5005, 5353, 8080, 8443)
@@ -73,19 +73,19 @@ class Stage:
 
     def close(self) -> None:
         """Take container and namespaces away."""
-        hosts.podman("rm", "--force", "--volumes", "--ignore", "--time", "0", self._container)
+        podman("rm", "--force", "--volumes", "--ignore", "--time", "0", self._container)
         self.field.close()
 
     def _start(self) -> None:
         image = stage_names(self.name)
         # Listeners are the field's: what the image would start on the same ports is masked.
         masks = [f"systemd.mask={unit}" for unit in ("ssh.service", "snmpd.service")]
-        hosts.podman(
+        podman(
             "run", "--detach", "--name", self._container, "--hostname", self.name, "--systemd=always",
             "--network", f"ns:{self.field.namespace('host')}", "--cap-add", "NET_ADMIN,NET_RAW", *ULIMITS,
             "--dns", "192.0.2.10", f"localhost/audit-ports-lab/{image}", "/sbin/init", *masks,
         )  # fmt: skip
-        shown = hosts.podman("inspect", "--format", "{{.State.Pid}}", self._container)
+        shown = podman("inspect", "--format", "{{.State.Pid}}", self._container)
         self._pid = int(shown.stdout)
         deadline = time.monotonic() + _READY_S
         while self.run("systemctl is-system-running || true").strip() not in ("running", "degraded"):
@@ -99,7 +99,9 @@ class Stage:
 
     def _add_ufw(self) -> None:
         """Put ufw's files into a host with firewalld: no package index is in reach of a container."""
-        archive = f"dpkg -L {_UFW_PACKAGES} | sort -u | while read -r f; do [ -d $f ] || echo $f; done | tar -chf - -T -"
+        # The rest of ufw's configuration is made by its installation.
+        names = f"dpkg -L {_UFW_PACKAGES}; find /etc/ufw /etc/default/ufw"
+        archive = f"{{ {names}; }} | sort -u | while read -r f; do [ -d $f ] || echo $f; done | tar -chf - -T -"
         command = ("run", "--rm", "--network", "none", *ULIMITS, "localhost/audit-ports-lab/debian12-ufw", "sh", "-c")
         with tempfile.TemporaryFile() as packed:
             subprocess.run(
@@ -144,7 +146,7 @@ class Stage:
             self.run("\n".join(["set -e", *commands]))
 
     def restart(self) -> None:
-        """What a reboot does to rules: none is left but what the managers load from their files, if they are enabled."""
+        """What a reboot does to rules: none is left but what the managers that are enabled load from their files."""
         self.run(_RESTART)
 
     def state(self) -> str:
@@ -158,9 +160,9 @@ class Stage:
 
 def _remove_orphans() -> None:
     """Remove containers of test runs that were killed."""
-    shown = hosts.podman("ps", "--all", "--filter", f"name=^{_PREFIX}-", "--format", "json").stdout
+    shown = podman("ps", "--all", "--filter", f"name=^{_PREFIX}-", "--format", "json").stdout
     for entry in json.loads(shown):
         name = entry["Names"][0]
         pid = name.removeprefix(f"{_PREFIX}-").partition("-")[0]
         if not Path("/proc", pid).exists():
-            hosts.podman("rm", "--force", "--volumes", "--ignore", "--time", "0", name)
+            podman("rm", "--force", "--volumes", "--ignore", "--time", "0", name)

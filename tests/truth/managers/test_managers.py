@@ -12,7 +12,8 @@ A scenario is a file: ``manager`` (the stage), ``files`` that are there when the
   the advice; every other port of the panel is open for the audit's sources afterwards.
 - ``meanwhile``: what somebody else does before the withdrawal; ``left``: commands that must succeed after it.
 - ``then``: the sources of a second run, in place of the first ones.
-- ``reboot: true``: the managers start anew with no rule in the kernel, before and after the change.
+- ``reboot: true``: the managers start anew with no rule in the kernel, before and after the change;
+  ``unknown_at_boot``: packets (``SOURCE PORT``) about which nothing can be told then.
 """
 
 from __future__ import annotations
@@ -114,7 +115,8 @@ class _Play:
         """Where a verdict is not what the packet met; every packet must have one verdict."""
         undecided = set(self.scenario.get("undecided", ()))
         judged = list(seen.paths())
-        assert {probe for probe, _path in judged} == set(met) and len(judged) == len(met)
+        assert {probe for probe, _path in judged} == set(met)
+        assert len(judged) == len(met)
         return [
             f"{probe}: packet {met[probe]}, verdict {path.status.value}: {path.reason}"
             for probe, path in judged
@@ -164,7 +166,10 @@ class _Play:
 
     def told(self, seen: Seen) -> None:
         """What no change of ours opens is told, with the rule that is in the way."""
-        texts = {_wire(verdict): f"{verdict.reason}: {seen.plan.advice.get(verdict.requirement)}" for verdict in seen.verdicts}
+        texts = {
+            _wire(verdict): f"{verdict.reason}: {seen.plan.advice.get(verdict.requirement)}"
+            for verdict in seen.verdicts
+        }
         for target, words in self.scenario.get("stays_blocked", {}).items():
             assert words in texts[target], texts[target]
 
@@ -209,12 +214,8 @@ class _Play:
         unknown = set(self.scenario.get("unknown_at_boot", ()))
         problems = []
         for probe, path in judged:
-            if path.persistent is None or _target(probe) in unknown:
-                if path.persistent is not None or _target(probe) not in unknown:
-                    problems.append(f"{probe}: persistent is {path.persistent}: {path.reason}")
-                continue
-            said = path.status.value if path.persistent else _OTHER[path.status.value]
-            if said != met[probe]:
+            said = {True: path.status.value, False: _OTHER.get(path.status.value), None: "unknown"}[path.persistent]
+            if said != ("unknown" if str(probe) in unknown else met[probe]):
                 problems.append(f"{probe}: packet {met[probe]}, verdict {said}: {path.reason}")
         assert not problems, "\n".join([f"{when}, after a reboot:", *problems])
 

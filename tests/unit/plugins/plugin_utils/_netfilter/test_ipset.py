@@ -105,6 +105,12 @@ def test_without_ipset_nothing_is_known_of_sets() -> None:
         ("create x hash:net,iface\nadd x 0.0.0.0/0,eth0\nadd x 192.0.2.0/28,eth0 nomatch\n", "dropped"),
         ("create x hash:net\nadd x 192.0.2.77/24\n", "passes"),
         ("create x hash:net family inet6\nadd x ::/64\n", "dropped"),
+        ("create x hash:net,iface\nadd x 192.0.2.0/24,eth0\nadd x 192.0.2.8/29,eth1\n", "dropped"),
+        ("create x hash:net,iface\nadd x 192.0.2.0/24,eth0\nadd x 192.0.2.8/29,physdev:eth1\n", "dropped"),
+        (
+            "create x hash:net,iface\nadd x 192.0.2.0/24,eth0\nadd x 192.0.2.8/30,eth1\nadd x 192.0.2.8/30,eth0\n",
+            "passes",
+        ),
         ("create x hash:ip,mark\nadd x 192.0.2.10,0x00000000\n", "passes"),
         ("create x hash:ip,mark\nadd x 192.0.2.10,0x00000001\n", "dropped"),
         ("create x hash:net,net\nadd x 192.0.2.0/24,10.0.0.0/8\nadd x 10.0.0.0/8,192.0.2.0/24\n", "dropped"),

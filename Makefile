@@ -7,7 +7,7 @@ RUN := tests/tools/run
 BIN := build/venv/bin
 
 .DEFAULT_GOAL := help
-.PHONY: help setup test lint unit sanity importer truth truth-random reach molecule integration demo lab-up lab-down changelog clean
+.PHONY: help setup test lint unit sanity importer truth truth-random reach molecule integration demo lab-up lab-down soak soak-run changelog clean
 
 help: ## show this list
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 22
@@ -37,6 +37,16 @@ truth-random: ## verdicts on random firewall states against real packets (SEED=1
 	@$(RUN) suites machine
 	@PYTHONPATH=build/collections:. $(BIN)/python -m tests.truth.random_run $(or $(SEED),1) $(or $(N),200)
 
+truth-peers: ## what the peers' modules and ours say of a port, beside a real packet
+	@$(RUN) environments tools
+	@PYTHONPATH=build/collections $(BIN)/python -m tests.bench.truth_peers
+
+bench: bench-linux ## all benches: tables, and build/bench/NAME.json
+
+bench-linux: ## a check and ten ports beside the peers' modules, large rule sets (SYSTEM_ROLES=FOLDER for that role, too)
+	@$(RUN) environments tools
+	@PYTHONPATH=build/collections $(BIN)/python -m tests.bench.linux
+
 reach: ## probes against real services and firewalls, in network namespaces
 	@$(RUN) suites machine reach
 
@@ -55,6 +65,14 @@ lab-up: ## start the lab, a small real fleet in containers
 
 lab-down: ## remove the lab
 	@tests/lab/lab down
+
+soak: ## long runs for MINUTES=30: random firewall states and managers' reboots against packets, then the property tests at length
+	@timeout $(or $(MINUTES),30)m $(MAKE) --no-print-directory soak-run || [ $$? -eq 124 ]
+
+soak-run:
+	@$(MAKE) --no-print-directory truth-random SEED=1 N=2000
+	@AUDIT_PORTS_SOAK=1 $(BIN)/python -m pytest -q tests/truth/managers
+	@HYPOTHESIS_PROFILE=soak $(BIN)/python -m pytest -q --timeout=0 tests/unit/plugins
 
 changelog: ## move the fragments into CHANGELOG.rst, for the version in galaxy.yml
 	@$(RUN) environments tools

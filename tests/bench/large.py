@@ -39,7 +39,9 @@ _REQUEST = Request(
     requirements=select_requirements(ids=["linux.ssh", "snmp.agent", "network_scan.icmp_echo"]),
     openable=frozenset(),
     sources={
-        SourceRole.AUDIT_HOST: tuple(NamedSource(text, AddressSet.parse(text)) for text in ("192.0.2.1", "192.0.2.64/26"))
+        SourceRole.AUDIT_HOST: tuple(
+            NamedSource(text, AddressSet.parse(text)) for text in ("192.0.2.1", "192.0.2.64/26")
+        )
     },
     destinations=(parse_address(_ADDRESS),),
 )
@@ -51,7 +53,10 @@ EXPECTED = {"linux.ssh": "partial", "snmp.agent": "blocked", "network_scan.icmp_
 def cases(folder: Path) -> dict[str, Path]:
     """Write what hosts with large rule sets answer to the read command; name -> file."""
     loads = {
-        f"{RULES:,} rules of nft, a set of {ELEMENTS:,} addresses": (["nft", "-f", "-"], _nft("ipv4_addr", _addresses())),
+        f"{RULES:,} rules of nft, a set of {ELEMENTS:,} addresses": (
+            ["nft", "-f", "-"],
+            _nft("ipv4_addr", _addresses()),
+        ),
         f"{RULES:,} rules of nft, a set of {ELEMENTS:,} networks": (
             ["nft", "-f", "-"],
             _nft("ipv4_addr; flags interval", _networks()),

@@ -34,12 +34,12 @@ _EXTRA = [
     {"id": f"bench.tcp_{port}", "system": "linux", "protocol": "tcp", "port": port, "purpose": "bench"}
     for port in _PORTS
 ]
-_READS = "/root/reads.sh"
-_SAVE = {"firewalld": "cp -a /etc/firewalld /root/saved", "ufw": "cp -a /etc/ufw /root/saved"}
+_READS = "/var/lib/bench-reads.sh"
+_SAVE = {"firewalld": "cp -a /etc/firewalld /var/lib/bench-saved", "ufw": "cp -a /etc/ufw /var/lib/bench-saved"}
 # Back to what was saved, by what costs the manager least.
 _RESET = {
-    "firewalld": "rm -rf /etc/firewalld && cp -a /root/saved /etc/firewalld && firewall-cmd --reload",
-    "ufw": "cp -a /root/saved/. /etc/ufw/ && ufw reload",
+    "firewalld": "rm -rf /etc/firewalld && cp -a /var/lib/bench-saved /etc/firewalld && firewall-cmd --reload",
+    "ufw": "cp -a /var/lib/bench-saved/. /etc/ufw/ && ufw reload",
 }
 
 _PING, _FLOOR, _SAME_READS = "ansible.builtin.ping", "raw: true", "a bare raw with the same reads"
@@ -52,7 +52,8 @@ def main() -> int:
     found: list[Metric] = []
     with site(IMAGES) as made:
         for name in made.machines:
-            made.run(name, f"{_SAVE[name]}\ncat >{_READS} <<'END_OF_READS'\n{read_command(withdrawing=False).body}END_OF_READS")
+            reads = read_command(withdrawing=False).body
+            made.run(name, f"{_SAVE[name]}\ncat >{_READS} <<'END_OF_READS'\n{reads}END_OF_READS")
         environ = {}
         if SYSTEM_ROLES:
             environ = {

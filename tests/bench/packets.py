@@ -5,6 +5,8 @@
 
     packets.py listen tcp/443 udp/161 ...      until it is ended
     packets.py ask ADDRESS tcp/443 ...         prints {"tcp/443": true, ...}: whether a packet got in and was answered
+
+A refusal and silence are one: not in.
 """
 
 from __future__ import annotations

@@ -15,7 +15,6 @@ import json
 import os
 import signal
 import subprocess
-import sys
 import tempfile
 import time
 from collections.abc import Iterator, Mapping, Sequence
@@ -26,7 +25,7 @@ from typing import Any
 from tests.lab.cli import build_images
 from tests.lab.fleet import IMAGES
 from tests.lab.images import ULIMITS
-from tests.lab.shell import podman, podman_argv, require_root, run
+from tests.lab.shell import podman, require_root, run
 from tests.tools.cores import Core
 from tests.tools.environments import BUILD, ENVIRONMENTS, Environment, prepare
 
@@ -195,7 +194,7 @@ def _trust(made: Site) -> None:
     for machine in made.machines.values():
         text = made.run(
             machine.name,
-            f"mkdir -p -m 700 /root/.ssh; echo '{public.strip()}' >>/root/.ssh/authorized_keys\n"
+            f"mkdir -p -m 700 ~root/.ssh; echo '{public.strip()}' >>~root/.ssh/authorized_keys\n"
             "cut -d' ' -f1,2 /etc/ssh/ssh_host_ed25519_key.pub",
         )
         lines.append(f"{machine.management} {text.strip()}\n")

@@ -32,8 +32,8 @@ from tests.bench.site import COLLECTION, Machine, Timed, site
 IMAGES = {"firewalld": "debian12-firewalld", "ufw": "debian12-ufw", "iptables": "debian12-ufw"}
 PACKETS = Path(__file__).with_name("packets.py")
 _FOLDER = {"firewalld": "/etc/firewalld", "ufw": "/etc/ufw", "iptables": "/etc/ufw"}
-_SAVE = "systemctl disable --now snmpd nftables && cp -a {folder} /root/saved"
-_RESTORE = "rm -rf {folder} /var/lib/agentless-audit && cp -a /root/saved {folder}"
+_SAVE = "systemctl disable --now snmpd nftables && cp -a {folder} /var/lib/bench-saved"
+_RESTORE = "rm -rf {folder} /var/lib/agentless-audit && cp -a /var/lib/bench-saved {folder}"
 _RESET = {
     # systemctl returns before the rules are loaded, firewall-cmd answers after.
     "firewalld": f"{_RESTORE} && systemctl restart firewalld && firewall-cmd -q --state",
@@ -108,8 +108,7 @@ def main() -> int:
             for name, machine in made.machines.items()
         }
         results = made.play(tasks, {})
-    rows = [_row(item, [result for result in results if result.task.startswith(f"{item.name}: ")]) for item in scenarios]
-    _publish(rows)
+    _publish([_row(item, [one for one in results if one.task.startswith(f"{item.name}: ")]) for item in scenarios])
     return 0
 
 

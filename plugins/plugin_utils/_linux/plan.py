@@ -104,7 +104,7 @@ def _wishes_of(snapshot: Snapshot, request: Request, requirement: Requirement, j
     obstacle = manager.obstacle(judgement.outcome) if runtime else None
     if obstacle is not None and not (request.override and obstacle.kind == manager.name):
         hint = "; override: true puts the rule ahead of it" if obstacle.kind == manager.name else ""
-        yield _Wish(advice=f"an allow rule of {manager.name} would not win over it{hint}")
+        yield _Wish(advice=f"an allow rule of {manager.name} would not win over {obstacle.text}{hint}")
         return
     texts = source_texts(judgement)
     if len(texts) > _PARTS_AT_MOST:

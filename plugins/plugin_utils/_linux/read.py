@@ -62,22 +62,26 @@ _ANY_UNIT = "basic.target"  # on every host: that systemd answers is to be seen 
 _SOCKETS = "/proc/net/tcp /proc/net/tcp6 /proc/net/udp /proc/net/udp6"
 
 GUARD_FUNCTIONS = f"""\
-audit_ports_existing() {{
+audit_ports_find() {{
+    audit_ports_found=
     for audit_ports_file in "$@"; do
-        [ -f "$audit_ports_file" ] && printf '%s\\n' "$audit_ports_file"
+        [ -f "$audit_ports_file" ] && audit_ports_found="$audit_ports_found $audit_ports_file"
     done
 }}
+audit_ports_sums() {{
+    audit_ports_find "$@"
+    [ -z "$audit_ports_found" ] || sha256sum -- $audit_ports_found
+}}
 audit_ports_fingerprint() {{
-    set -- $(audit_ports_existing {_GUARDED} {STATE_DIRECTORY}/journal.json)
-    {{ printf '%s\\n' "$@"; [ $# -eq 0 ] || cat -- "$@"; }} | sha256sum
+    audit_ports_sums {_GUARDED} {STATE_DIRECTORY}/journal.json
 }}
 """
 
 _FUNCTIONS = f"""\
 audit_ports_files() {{
-    set -- $(audit_ports_existing "$@")
-    [ $# -eq 0 ] || \\
-    awk -v mark="$audit_ports_mark" 'FNR == 1 {{printf "\\n%s:file %s\\n", mark, FILENAME}} {{print}}' "$@"
+    audit_ports_find "$@"
+    [ -z "$audit_ports_found" ] || \\
+    awk -v mark="$audit_ports_mark" 'FNR == 1 {{printf "\\n%s:file %s\\n", mark, FILENAME}} {{print}}' $audit_ports_found
 }}
 audit_ports_tables() {{
     audit_ports_some=1
@@ -102,8 +106,7 @@ audit_ports_connection() {{
     printf '%s' "$SSH_CONNECTION"
 }}
 audit_ports_hashes() {{
-    set -- $(audit_ports_existing {_HASHED})
-    [ $# -eq 0 ] || sha256sum -- "$@"
+    audit_ports_sums {_HASHED}
 }}
 audit_ports_wrapped() {{
     for audit_ports_maps in $(grep -l libwrap /proc/[0-9]*/maps 2>/dev/null); do
@@ -129,29 +132,33 @@ audit_ports_units() {{
 }}
 """
 
+# In two groups that run side by side. The slow ones that print little are the first, whose output waits in a pipe.
+_BESIDE = (
+    ("units", ["audit_ports_units", *dict.fromkeys((*UNITS, *ACL_UNITS))]),
+    ("xtables", ["audit_ports_tables"]),
+    ("sockets", ["audit_ports_sockets"]),
+)
 _PARTS = (
     ("user", ["id", "-u"]),
     ("fingerprint", ["audit_ports_fingerprint"]),
     ("nft", ["nft", "-j", "list", "ruleset"]),
-    ("xtables", ["audit_ports_tables"]),
     ("address", ["ip", "-j", "-d", "address"]),
     ("route4", ["ip", "-j", "-4", "route", "show", "table", "main"]),
     ("route6", ["ip", "-j", "-6", "route", "show", "table", "main"]),
     ("rule", ["ip", "-j", "rule"]),
-    ("sockets", ["audit_ports_sockets"]),
 )
 
 
 def read_command(*, withdrawing: bool) -> Command:
     """The command. ``withdrawing``: also find out whose connection this is, through ``sudo`` too."""
+    beside = [sh.part(name, argv) for name, argv in _BESIDE]
     lines = [sh.part(name, argv) for name, argv in _PARTS]
     lines.append("audit_ports_part kernel audit_ports_files " + _KERNEL)
     lines.append("audit_ports_part files audit_ports_files " + f"{_GUARDED} {_SHIPPED} {_RECORDS} {' '.join(WRAPPERS)}")
     lines.append("command -v ipset >/dev/null 2>&1 && audit_ports_part ipset ipset save")
     lines.append("command -v nft >/dev/null 2>&1 || audit_ports_part builtin audit_ports_builtin")
-    lines.append("audit_ports_part units audit_ports_units " + " ".join(dict.fromkeys((*UNITS, *ACL_UNITS))))
     lines.append("grep -qs '^[^#]' /etc/hosts.deny && audit_ports_part wrapped audit_ports_wrapped")
     lines.append(f"[ -f {STATE_DIRECTORY}/journal.json ] && audit_ports_part hashes audit_ports_hashes")
     if withdrawing:
         lines.append("audit_ports_part connection audit_ports_connection")
-    return sh.script(GUARD_FUNCTIONS + _FUNCTIONS, "\n".join(lines))
+    return sh.script(GUARD_FUNCTIONS + _FUNCTIONS, "\n".join(["{", *beside, "} | {", *lines, "cat", "}"]))

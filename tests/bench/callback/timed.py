@@ -5,19 +5,19 @@
 
 from __future__ import annotations
 
-DOCUMENTATION = """
-name: timed
-type: aggregate
-short_description: Writes every result of a run, and the seconds that it took, to a file
-description: [For benches, whose plays run on one host at a time.]
-"""
-
 import json
 import os
 import time
 from typing import Any
 
 from ansible.plugins.callback import CallbackBase
+
+DOCUMENTATION = """
+name: timed
+type: aggregate
+short_description: Writes every result of a run, and the seconds that it took, to a file
+description: [For benches, whose plays run on one host at a time.]
+"""
 
 
 class CallbackModule(CallbackBase):  # type: ignore[misc]

@@ -21,7 +21,7 @@ PORTS = (22, 80, 161, 443, 445, 5005, 5353, 8080, 8443)
 _PREFIX = "ap-truth-managers"
 _CONFIGURATION = ("/etc/firewalld", "/etc/ufw", "/etc/default/ufw")
 _UNITS = "/etc/systemd/system"
-_KEPT = "/root/configuration.tar"
+_KEPT = "/var/tmp/configuration.tar"
 _RECORDS = "/var/lib/agentless-audit"
 _READY_S = 60
 # The packages that firewalld's image lacks and ufw's has: a host with both managers.

@@ -90,7 +90,7 @@ def test_a_rule_in_the_way_is_not_papered_over() -> None:
     host = snapshot(table(), FakeManager(deny="firewalld", boots=OPEN))
     found = planned(host, request())
     assert not found.changes.changed
-    assert "would not win over it; override: true" in found.advice["linux.ssh"]
+    assert "would not win over the deny rule; override: true" in found.advice["linux.ssh"]
     entries = details(planned(host, request(override=True))).final.entries
     assert [entry.opening.ahead for entry in entries] == [True]
 
@@ -98,7 +98,7 @@ def test_a_rule_in_the_way_is_not_papered_over() -> None:
 def test_a_foreign_rule_in_the_way_is_not_overridden() -> None:
     found = planned(snapshot(table(), FakeManager(deny="docker", boots=OPEN)), request(override=True))
     assert not found.changes.changed
-    assert found.advice["linux.ssh"] == "an allow rule of firewalld would not win over it"
+    assert found.advice["linux.ssh"] == "an allow rule of firewalld would not win over the deny rule"
 
 
 @pytest.mark.parametrize(

@@ -80,8 +80,8 @@ audit_ports_fingerprint() {{
 _FUNCTIONS = f"""\
 audit_ports_files() {{
     audit_ports_find "$@"
-    [ -z "$audit_ports_found" ] || \\
-    awk -v mark="$audit_ports_mark" 'FNR == 1 {{printf "\\n%s:file %s\\n", mark, FILENAME}} {{print}}' $audit_ports_found
+    audit_ports_show='FNR == 1 {{printf "\\n%s:file %s\\n", mark, FILENAME}} {{print}}'
+    [ -z "$audit_ports_found" ] || awk -v mark="$audit_ports_mark" "$audit_ports_show" $audit_ports_found
 }}
 audit_ports_tables() {{
     audit_ports_some=1

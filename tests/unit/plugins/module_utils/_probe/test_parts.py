@@ -52,7 +52,7 @@ def test_subnet_is_the_first_half(address: object) -> None:
     text = str(address)
     number = int(ip_address(text))
     near = ip_address(text).__class__(number ^ 1)
-    far = ip_address(text).__class__(number ^ (1 << (8 if "." in text else 64)))
+    far = ip_address(text).__class__(number ^ (1 << (8 if ip_address(text).version == 4 else 64)))
     assert subnet_of(text) == subnet_of(str(near))
     assert subnet_of(text) != subnet_of(str(far))
     assert subnet_of("fe80::1%eth0") == subnet_of("fe80::2")

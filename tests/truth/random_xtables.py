@@ -428,7 +428,8 @@ class _Builder:
         for _number in range(count):
             spot.protocol = ""
             parts = [
-                self.part(spot, "xt match ", _MATCHES, _USUAL_MATCHES) for _ in range(spot.draw.one([0, 1, 1, 2, 2]))
+                self.part(spot, "xt match ", _MATCHES, _USUAL_MATCHES)
+                for _number in range(spot.draw.one([0, 1, 1, 2, 2]))
             ]
             parts.append(self.part(spot, "xt target ", _TARGETS, _USUAL_TARGETS))
             # One of each kind: of two, iptables-save shows the last alone.

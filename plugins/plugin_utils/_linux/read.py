@@ -132,6 +132,8 @@ audit_ports_units() {{
 }}
 """
 
+# Many small packets cost sshd and Ansible more than waiting for the end does.
+_IN_ONE_PIECE = "dd obs=1048576 2>/dev/null"
 # In two groups that run side by side. The slow ones that print little are the first, whose output waits in a pipe.
 _BESIDE = (
     ("units", ["audit_ports_units", *dict.fromkeys((*UNITS, *ACL_UNITS))]),
@@ -161,4 +163,5 @@ def read_command(*, withdrawing: bool) -> Command:
     lines.append(f"[ -f {STATE_DIRECTORY}/journal.json ] && audit_ports_part hashes audit_ports_hashes")
     if withdrawing:
         lines.append("audit_ports_part connection audit_ports_connection")
-    return sh.script(GUARD_FUNCTIONS + _FUNCTIONS, "\n".join(["{", *beside, "} | {", *lines, "cat", "}"]))
+    groups = ["{", *beside, "} | {", *lines, "cat", f"}} | {_IN_ONE_PIECE}"]
+    return sh.script(GUARD_FUNCTIONS + _FUNCTIONS, "\n".join(groups))

@@ -23,6 +23,10 @@ from .network import forwarding, has_policy_routing, parse_interfaces, parse_rou
 from .read import STATE_DIRECTORY
 from .ufw import parse_ufw
 
+_NEEDED = (
+    *("user", "fingerprint", "nft", "xtables", "address", "route4", "route6", "rule"),
+    *("sockets", "kernel", "files", "units"),
+)
 _NOT_FOUND = 127
 _UNIT_PROPERTIES = ("LoadState", "ActiveState", "UnitFileState", "IPAddressAllow", "IPAddressDeny")
 _NO_NFT_RULES = '{"nftables": []}'
@@ -77,7 +81,7 @@ class Snapshot:
 
 def parse_snapshot(parts: Mapping[str, Part]) -> Snapshot:
     """The snapshot of the output of the read command. Raises ReadError when it is not such an output."""
-    for name in ("user", "nft", "address", "files", "kernel"):
+    for name in _NEEDED:
         if name not in parts:
             raise ReadError(f"the host's answer has no part '{name}'; nothing was judged")
     files, kernel = split_files(parts["files"].out), split_files(parts["kernel"].out)

@@ -53,7 +53,7 @@ def story(newest: Core, tmp_path_factory: pytest.TempPathFactory) -> Iterator[St
             run_in(host, "sh", "-s", input_text=script)
         untouched = configurations(names)
         run_in(NO_NFT, "mv", "/usr/sbin/nft", "/usr/sbin/nft.away")
-        sabotage.fail(HALF_WAY, "firewall-cmd", call=2)
+        sabotage.fail(HALF_WAY, "busctl", call=4)  # its state, two rules for now, and then what is stored
         variables: dict[str, dict[str, str]] = {host: {} for host in names} | {NO_ROOT: {"ansible_user": "auditor"}}
         fleet = inventory(tmp_path_factory.mktemp("fleet") / "hosts.yml", variables)
         limit = ("--limit", "audit_targets,localhost")
@@ -63,7 +63,7 @@ def story(newest: Core, tmp_path_factory: pytest.TempPathFactory) -> Iterator[St
         without_become = play(
             newest, "check", "--limit", f"{NO_ROOT},localhost", "-e", "target_become=false", inventory=fleet
         )
-        sabotage.repair(HALF_WAY, "firewall-cmd")
+        sabotage.repair(HALF_WAY, "busctl")
         mended = play(newest, "prepare", *limit, inventory=fleet)
         withdraw = play(newest, "withdraw", *limit, inventory=fleet)
         yield Story(untouched, broken, left, without_become, mended, withdraw, configurations(names))

@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from typing import NoReturn
 
 from . import hosts, images, network, tools
-from .fleet import BUILD_DIR, HOSTS, INVENTORY, SWITCH
+from .fleet import BUILD_DIR, HOSTS, IMAGES, INVENTORY, LAB_IMAGES, SWITCH
 from .shell import LabError, lab_lock, podman_argv, require_root, say
 
 
@@ -44,11 +44,12 @@ def down(*, with_images: bool = False) -> None:
     say("the lab is down")
 
 
-def build_images() -> None:
+def build_images(*, with_others: bool = False) -> None:
+    """Build the lab's images, and with ``with_others`` those that tests start on their own."""
     tools.ensure_tools()
     BUILD_DIR.mkdir(parents=True, exist_ok=True)
     with lab_lock():
-        images.ensure_images()
+        images.ensure_images(tuple(IMAGES.values()) if with_others else LAB_IMAGES)
     say("the images are there")
 
 
@@ -90,7 +91,8 @@ def _parser() -> argparse.ArgumentParser:
     commands.add_parser("up", help="start it; harmless when it is up")
     commands.add_parser("down", help="remove it").add_argument("--images", action="store_true", help="its images too")
     commands.add_parser("status", help="what is up; return code 1 unless all is")
-    commands.add_parser("images", help="build the images only")
+    only = commands.add_parser("images", help="build the images only")
+    only.add_argument("--all", action="store_true", help="those too that tests start on their own")
     commands.add_parser("inventory", help="print the path of the inventory")
     commands.add_parser("reboot", help="restart a host; nothing but its files survives").add_argument(
         "host", choices=[*HOSTS]
@@ -138,7 +140,7 @@ def _dispatch(arguments: argparse.Namespace) -> int:
     elif command == "down":
         down(with_images=arguments.images)
     elif command == "images":
-        build_images()
+        build_images(with_others=arguments.all)
     elif command == "reboot":
         reboot(arguments.host)
     elif command == "status":

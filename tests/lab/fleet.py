@@ -129,6 +129,7 @@ HOSTS: dict[str, Host] = {host.name: host for host in _ALL}
 IMAGES: dict[str, Image] = {
     image.name: image
     for image in (
+        Image("debian11-firewalld", "bullseye"),
         Image("debian12-firewalld", "bookworm"),
         Image("debian12-ufw", "bookworm", ("common", "ufw")),
         Image("services", "bookworm", ("common", "services")),
@@ -138,4 +139,10 @@ IMAGES: dict[str, Image] = {
     )
 }
 
-BASES = {"bookworm": "debian:bookworm", "trixie": "debian:trixie"}
+LAB_IMAGES = tuple(IMAGES[name] for name in dict.fromkeys(host.image for host in HOSTS.values()))
+"""Those that the lab itself is made of; the others are for tests that start them on their own."""
+
+ENDED_SUITES = ("bullseye",)
+"""Without updates any more: where their packages are gone, what needs such an image is not run."""
+
+BASES = {"bullseye": "debian:bullseye", "bookworm": "debian:bookworm", "trixie": "debian:trixie"}

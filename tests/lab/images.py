@@ -7,10 +7,11 @@ from __future__ import annotations
 import hashlib
 import json
 import time
+from collections.abc import Collection
 from concurrent.futures import ThreadPoolExecutor
 
-from .fleet import BASES, BUILD_DIR, IMAGES, IMAGES_DIR, PREFIX, Image
-from .shell import podman, run, say
+from .fleet import BASES, BUILD_DIR, ENDED_SUITES, IMAGES_DIR, LAB_IMAGES, PREFIX, Image
+from .shell import LabError, podman, run, say
 
 DEFINITION_LABEL = f"{PREFIX}.definition"
 ULIMITS = ("--ulimit", "nofile=1024:1024", "--ulimit", "nproc=1024:1024")
@@ -31,18 +32,27 @@ def definition(image: Image) -> str:
     return digest.hexdigest()[:16]
 
 
-def ensure_images() -> None:
-    """Build what is missing or whose definition changed; the suites at the same time, each in order."""
+def ensure_images(images: Collection[Image] = LAB_IMAGES) -> None:
+    """Build what is missing or whose definition changed; the suites at the same time, each in order.
+
+    An image of a suite whose time is over may be missing afterwards; it is named.
+    """
     have = _definitions_in_store()
-    todo = [image for image in IMAGES.values() if have.get(image.tag) != definition(image)]
+    todo = [image for image in images if have.get(image.tag) != definition(image)]
     if not todo:
         return
     remove_interrupted_builds()
     (BUILD_DIR / "log").mkdir(parents=True, exist_ok=True)
     suites = sorted({image.suite for image in todo})
     with ThreadPoolExecutor(len(suites)) as pool:
-        for done in [pool.submit(_build_suite, suite, [i for i in todo if i.suite == suite]) for suite in suites]:
-            done.result()
+        builds = {suite: pool.submit(_build_suite, suite, [i for i in todo if i.suite == suite]) for suite in suites}
+    for suite, build in builds.items():
+        try:
+            build.result()
+        except LabError as error:
+            if suite not in ENDED_SUITES:
+                raise
+            print(f"not run: what needs an image of {suite}, whose packages could not be had: {error}", flush=True)
 
 
 def remove_images() -> None:

@@ -16,6 +16,8 @@ TOOLS = {
     "nft": "nftables",
     "ip": "iproute2",
     "ssh": "openssh-client",
+    "openssl": "openssl",
+    "busybox": "busybox-static",
     "/usr/lib/podman/netavark": "netavark",
     "/usr/lib/podman/aardvark-dns": "aardvark-dns",
 }

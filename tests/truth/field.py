@@ -4,7 +4,8 @@
 """A field for packets: a client, a host with a firewall and a host behind it, each in a network namespace of its own.
 
 The client has two IPv4 and two IPv6 addresses. The host and the one behind it listen on every port of PORTS. Rules are
-loaded into the host's namespace alone; what becomes of a packet is seen from the client.
+loaded into the host's namespace alone; what becomes of a packet is seen from the client. A TCP port is open where a
+connection carries a byte to the listener and back: a handshake alone is nothing to an audit.
 """
 
 from __future__ import annotations
@@ -28,10 +29,14 @@ HOST = {4: "192.0.2.1", 6: "2001:db8:1::1"}
 HOST_INSIDE = {4: "198.51.100.1", 6: "2001:db8:2::1"}
 BEHIND = {4: "198.51.100.2", 6: "2001:db8:2::2"}
 LAN, DMZ = "lan0", "dmz0"
+BYTE = b"?"
 SILENCE_S = 0.12  # on a wire of memory, what has not come by then was dropped
 _CLONE_NEWNET = 0x40000000
 _IP_RECVERR, _IPV6_RECVERR = 11, 25
-_REFUSALS = {errno.ECONNREFUSED, errno.EHOSTUNREACH, errno.ENETUNREACH, errno.EACCES, errno.EPERM, errno.ENOPROTOOPT}
+_REFUSALS = {
+    *(errno.ECONNREFUSED, errno.ECONNRESET, errno.EHOSTUNREACH, errno.ENETUNREACH),
+    *(errno.EACCES, errno.EPERM, errno.EPIPE, errno.ENOPROTOOPT),
+}
 _MACS = {
     "client": "02:00:00:00:01:10",
     LAN: "02:00:00:00:01:01",
@@ -61,6 +66,7 @@ class Field:
         self._names = {role: f"ap-truth-{os.getpid()}-{name}-{role}" for role in ("client", "host", "behind")}
         self._ports = ports
         self._listeners: list[socket.socket] = []
+        self._connections: list[socket.socket] = []
         self._home = os.open("/proc/thread-self/ns/net", os.O_RDONLY)
         self._libc = ctypes.CDLL(None, use_errno=True)
         try:
@@ -71,8 +77,8 @@ class Field:
 
     def close(self) -> None:
         """Take everything away again."""
-        for listener in self._listeners:
-            listener.close()
+        for endpoint in (*self._listeners, *self._connections):
+            endpoint.close()
         for name in self._names.values():
             if Path("/run/netns", name).exists():
                 subprocess.run(["ip", "netns", "delete", name], check=False)
@@ -110,7 +116,7 @@ class Field:
         seen = dict.fromkeys(probes, "dropped")
         watch = selectors.EpollSelector()
         for listener in self._listeners:
-            watch.register(listener, selectors.EVENT_READ, _serve)
+            watch.register(listener, selectors.EVENT_READ)
         for sender, probe in sockets.items():
             watch.register(sender, selectors.EVENT_WRITE if probe.protocol == "tcp" else selectors.EVENT_READ, probe)
         missing, deadline = len(probes), time.monotonic() + SILENCE_S
@@ -119,13 +125,14 @@ class Field:
                 endpoint = key.fileobj
                 assert isinstance(endpoint, socket.socket)
                 if not isinstance(key.data, Probe):
-                    _serve(endpoint)
+                    self._serve(endpoint, watch)
                     continue
-                verdict = _verdict(endpoint, key.data)
+                verdict = _speak(endpoint, watch) if key.events == selectors.EVENT_WRITE else _heard(endpoint, key.data)
                 if verdict:
                     seen[key.data] = verdict
                     watch.unregister(endpoint)
                     missing -= 1
+                if verdict or key.events == selectors.EVENT_WRITE:
                     deadline = max(deadline, time.monotonic() + SILENCE_S)
         watch.close()
         for sender in sockets:
@@ -181,11 +188,34 @@ class Field:
             for name, value in values.items():
                 Path("/proc/sys", name).write_text(value, encoding="ascii")
 
+    def _serve(self, endpoint: socket.socket, watch: selectors.BaseSelector) -> None:
+        """Take a connection, or send back what has come: to a connection, or to whom a datagram is from."""
+        if endpoint.type == socket.SOCK_DGRAM:
+            data, peer = endpoint.recvfrom(512)
+            with contextlib.suppress(OSError):
+                endpoint.sendto(data, peer)
+        elif endpoint in self._listeners:
+            connection, _peer = endpoint.accept()
+            connection.setblocking(False)
+            self._connections.append(connection)
+            watch.register(connection, selectors.EVENT_READ)
+        else:
+            with contextlib.suppress(OSError):
+                endpoint.send(endpoint.recv(512))
+            watch.unregister(endpoint)
+
     def _drain(self) -> None:
+        """Take what comes late, so that it is not taken for the next packet's, and end all connections."""
         for listener in self._listeners:
             with contextlib.suppress(OSError):
                 while True:
-                    _serve(listener)
+                    if listener.type == socket.SOCK_STREAM:
+                        self._connections.append(listener.accept()[0])
+                    else:
+                        listener.recv(512)
+        for connection in self._connections:
+            connection.close()
+        self._connections.clear()
 
 
 def _ip(*arguments: str, text: str | None = None) -> None:
@@ -217,21 +247,11 @@ def _listen(port: int) -> list[socket.socket]:
             listener.setblocking(False)
             listener.bind(("", port))
             if kind == socket.SOCK_STREAM:
+                # Its connections end at once, without a farewell that would be a packet of its own.
+                listener.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
                 listener.listen(64)
             found.append(listener)
     return found
-
-
-def _serve(listener: socket.socket) -> None:
-    """Take one connection, or answer one datagram from the address that it was sent to."""
-    if listener.type == socket.SOCK_STREAM:
-        connection, _peer = listener.accept()
-        connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
-        connection.close()
-        return
-    data, peer = listener.recvfrom(512)
-    with contextlib.suppress(OSError):
-        listener.sendto(data, peer)
 
 
 def _send(probe: Probe) -> socket.socket:
@@ -253,23 +273,37 @@ def _send(probe: Probe) -> socket.socket:
         return sender
     sender.connect((probe.destination, probe.port or 0))
     echo = struct.pack("!BBHHH", 128 if family == socket.AF_INET6 else 8, 0, 0, 0, 1)
-    sender.send(echo if probe.protocol == "icmp" else b"?")
+    sender.send(echo if probe.protocol == "icmp" else BYTE)
     return sender
 
 
-def _verdict(sender: socket.socket, probe: Probe) -> str | None:
+def _speak(sender: socket.socket, watch: selectors.BaseSelector) -> str | None:
+    """Send the byte over a connection that has been made; what has become of one that has not."""
+    error: int = sender.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
+    if error:
+        return _refused(error)
+    try:
+        sender.send(BYTE)
+    except OSError as problem:
+        return _refused(problem.errno or errno.EIO)
+    watch.modify(sender, selectors.EVENT_READ, watch.get_key(sender).data)
+    return None
+
+
+def _heard(sender: socket.socket, probe: Probe) -> str | None:
     """What a socket that has something to say has seen."""
     error: int = sender.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
-    if not error and probe.protocol != "tcp":
-        try:
-            sender.recv(512)
-        except BlockingIOError:
-            return None
-        except OSError as problem:
-            error = problem.errno or errno.EIO
-    # The listener ends a connection with a reset: one that is reset has been made.
-    if error in (0, errno.ECONNRESET):
-        return "passes"
+    try:
+        # An answer that has come is one, whatever came after it.
+        answer = sender.recv(512)
+    except BlockingIOError:
+        return _refused(error) if error else None
+    except OSError as problem:
+        return _refused(error or problem.errno or errno.EIO)
+    return "passes" if answer else _refused(errno.ECONNRESET)
+
+
+def _refused(error: int) -> str:
     if error in _REFUSALS:
         return "rejected"
-    raise OSError(error, f"{os.strerror(error)}: {probe}")
+    raise OSError(error, os.strerror(error))

@@ -5,16 +5,14 @@
 
 from __future__ import annotations
 
-import json
-from ipaddress import ip_address, ip_interface, ip_network
+from ipaddress import ip_address
 
 from ansible_collections.agentless.audit_ports.plugins.module_utils._core.addressset import AddressSet
+from ansible_collections.agentless.audit_ports.plugins.plugin_utils._linux.network import parse_interfaces, parse_routes
 from ansible_collections.agentless.audit_ports.plugins.plugin_utils._netfilter.model import (
     HostView,
-    Interface,
     Outcome,
     Packet,
-    Route,
     Ruleset,
 )
 from ansible_collections.agentless.audit_ports.plugins.plugin_utils._netfilter.readers import read_ruleset
@@ -25,24 +23,11 @@ from .field import LAN, Field, Probe
 
 def host_view(field: Field) -> HostView:
     """The host's interfaces and routes, as iproute2 shows them."""
-    links = json.loads(field.run("ip", "-j", "-d", "address"))
-    interfaces = tuple(
-        Interface(
-            link["ifname"],
-            link["ifindex"],
-            tuple(ip_interface(f"{item['local']}/{item['prefixlen']}") for item in link["addr_info"]),
-            0,
-            link.get("linkinfo", {}).get("info_kind", ""),
-            link.get("master"),
-        )
-        for link in links
+    address, route4, route6 = (
+        field.run("ip", "-j", *rest) for rest in (("-d", "address"), ("-4", "route"), ("-6", "route"))
     )
-    routes: list[Route] = []
-    for option, everything in (("-4", "0.0.0.0/0"), ("-6", "::/0")):
-        for item in json.loads(field.run("ip", option, "-j", "route") or "[]"):
-            network = ip_network(everything if item["dst"] == "default" else item["dst"])
-            routes.append(Route(network, item["dev"], ip_address(item["gateway"]) if "gateway" in item else None))
-    return HostView(interfaces, tuple(routes), {"ip": True, "ip6": True})
+    routes = parse_routes(route4, 4) + parse_routes(route6, 6)
+    return HostView(parse_interfaces(address), routes, {"ip": True, "ip6": True})
 
 
 def current_rules(field: Field, *, iptables: bool, ipset: bool) -> Ruleset:

@@ -6,7 +6,6 @@
 from __future__ import annotations
 
 import random
-import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TypeVar
@@ -162,26 +161,6 @@ def _inward(tables: tuple[Table, ...]) -> tuple[Table, ...]:
         )
         found.append(replace(table, chains=chains))
     return tuple(found)
-
-
-def _silenced(text: str) -> str:
-    return re.sub(r"-j REJECT.*", "-j DROP", re.sub(r"\breject\b.*", "drop", text))
-
-
-def dropping(state: State) -> State:
-    """The state with rules that drop in place of those that reject."""
-    return replace(
-        state, nft=_dropping(state.nft), iptables=_dropping(state.iptables), ip6tables=_dropping(state.ip6tables)
-    )
-
-
-def _dropping(tables: tuple[Table, ...]) -> tuple[Table, ...]:
-    return tuple(replace(table, chains=tuple(map(_dropping_chain, table.chains))) for table in tables)
-
-
-def _dropping_chain(chain: Chain) -> Chain:
-    rules = (tuple(replace(part, text=_silenced(part.text)) for part in rule) for rule in chain.rules)
-    return replace(chain, rules=tuple(rules))
 
 
 def smaller_states(state: State) -> Iterator[State]:

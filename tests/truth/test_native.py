@@ -44,6 +44,9 @@ CASES = {
     "iptables policy": (["iptables-restore"], XT % ("DROP", ""), "iptables"),
     "iptables last rule": (["iptables-restore"], XT % ("ACCEPT", "-A INPUT -j REJECT\n"), "iptables"),
 }
+FIRST = {
+    "first packet alone": (["nft", "-f", "-"], NFT % ("drop", "tcp dport 22 ct state new accept"), "nftables"),
+}
 DENY = {
     "nft deny": (["nft", "-f", "-"], NFT % ("accept", "tcp dport 22 drop"), "nftables"),
     "iptables deny": (["iptables-restore"], XT % ("ACCEPT", "-A INPUT -p tcp --dport 22 -j DROP\n"), "iptables"),
@@ -115,9 +118,9 @@ def test_opened_by_a_marked_rule_and_withdrawn_without_a_trace(namespace: Namesp
     assert namespace.rules() == before
 
 
-@pytest.mark.parametrize("case", CASES)
+@pytest.mark.parametrize("case", [*CASES, *FIRST])
 def test_without_being_asked_nothing_is_written_and_the_command_is_told(namespace: Namespace, case: str) -> None:
-    argv, text, manager = CASES[case]
+    argv, text, manager = {**CASES, **FIRST}[case]
     namespace.run(*argv, text=text)
     _verdict, found = judged(namespace.snapshot(), request())
     assert not found.changes.changed

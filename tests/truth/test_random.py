@@ -16,7 +16,7 @@ from .field import Field
 from .random_run import LEAST_CASES, Bench, draw_state, run
 from .random_state import smaller_states
 
-SEEDS = os.environ.get("AUDIT_PORTS_RANDOM_SEEDS", "1:150")
+SEEDS = os.environ.get("AUDIT_PORTS_RANDOM_SEEDS", "1:90")
 
 
 @pytest.mark.timeout(600)

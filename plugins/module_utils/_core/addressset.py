@@ -15,15 +15,16 @@ from ipaddress import (
     IPv6Network,
     ip_address,
     ip_network,
-    summarize_address_range,
 )
-from typing import Union, cast
+from itertools import islice
+from typing import Union
 
 from .errors import InputError
 from .ranges import Range, RangeSet
 
 Address = Union[IPv4Address, IPv6Address]  # evaluated at run time, also on Python 3.8
 _NONE = RangeSet()
+_WIDTH = {4: 32, 6: 128}
 _TOP = {4: 2**32 - 1, 6: 2**128 - 1}
 _MAPPED = IPv6Network("::ffff:0:0/96")
 
@@ -129,12 +130,18 @@ class AddressSet:
             yield "any"
             return
         for version in (4, 6):
+            width = _WIDTH[version]
             for low, high in self.ranges(version):
-                # typeshed has no overload for "two of the same family, whichever"
-                first, last = cast(IPv4Address, to_address(low, version)), cast(IPv4Address, to_address(high, version))
-                for network in summarize_address_range(first, last):
-                    single = network.prefixlen == network.max_prefixlen
-                    yield str(network.network_address if single else network)
+                for number, bits in _blocks(low, high, width):
+                    yield f"{to_address(number, version)}/{width - bits}" if bits else str(to_address(number, version))
+
+    def listed(self, most: int) -> tuple[list[str], int]:
+        """The first of ``texts()``, and how many more there are: quick for a set of a great many."""
+        texts = list(islice(self.texts(), most))
+        if len(texts) < most or texts == ["any"]:
+            return texts, 0
+        count = sum(_count_of_blocks(low, high) for version in (4, 6) for low, high in self.ranges(version))
+        return texts, count - most
 
     def __str__(self) -> str:
         return ", ".join(self.texts()) or "nobody"
@@ -146,6 +153,24 @@ class AddressSet:
 def to_address(number: int, version: int) -> Address:
     """The address of one family (4 or 6) with this number."""
     return IPv4Address(number) if version == 4 else IPv6Address(number)
+
+
+def _blocks(low: int, high: int, width: int) -> Iterator[tuple[int, int]]:
+    """The fewest networks that are a range: the first number of each, and how many bits of it are free."""
+    while low <= high:
+        bits = min((low & -low).bit_length() - 1 if low else width, (high - low + 1).bit_length() - 1)
+        yield low, bits
+        low += 1 << bits
+
+
+def _count_of_blocks(low: int, high: int) -> int:
+    """How many networks ``_blocks`` gives: one for each bit of what is before and behind the roundest number within."""
+    if low == high:
+        return 1
+    end = high + 1
+    bits = (low ^ end).bit_length() - 1
+    middle = end >> bits << bits
+    return bin(middle - low).count("1") + bin(end - middle).count("1")
 
 
 def _parse_item(text: str) -> Iterator[tuple[int, Range]]:

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import socket
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from ...module_utils._core.addressset import Address, AddressSet, parse_address
@@ -23,6 +23,8 @@ from .._platform.interface import NamedSource
 Resolver = Callable[[str], Sequence[str]]
 
 PLATFORMS = ("windows", "linux", "macos", "esxi", "vsphere", "none")
+_HOSTS_KEPT = 64  # hosts whose variables are kept at hand; those of a whole fleet would be large
+_API_OF_ESXI = ("audit_ports_vcenter", "audit_ports_vsphere_username")  # either says that the API is the way in
 _FIREWALL_OF = {System.WINDOWS: "windows", System.LINUX: "linux", System.MACOS: "macos", System.ESXI: "esxi"}
 
 
@@ -41,10 +43,20 @@ class Fleet:
     hostvars: Mapping[str, Mapping[str, Any]]
     groups: Mapping[str, Sequence[str]]
     resolve: Resolver = resolve_name
+    _known: dict[str, Mapping[str, Any]] = field(default_factory=dict, init=False, repr=False, compare=False)
 
     def variable(self, host: str, name: str, default: Any = None) -> Any:
         """A host's variable, ``default`` where the host or the variable is not there."""
-        return self.hostvars[host].get(name, default) if host in self.hostvars else default
+        known = self._known.get(host)
+        if known is None:
+            if host not in self.hostvars:
+                return default
+            # Ansible puts a host's variables together anew whenever they are asked for, a millisecond each time.
+            known = self.hostvars[host]
+            if len(self._known) >= _HOSTS_KEPT:
+                self._known.clear()
+            self._known[host] = known
+        return known.get(name, default)
 
     def members(self, group: str) -> tuple[str, ...]:
         """The hosts of a group, in inventory order; none where there is no such group."""
@@ -72,7 +84,7 @@ class Fleet:
                 raise InputError(f"{host}: audit_ports_platform is {named!r}; the platforms are {choices(PLATFORMS)}")
             return str(named)
         systems = self.systems(host)
-        if System.ESXI.value in systems and self.variable(host, "audit_ports_vcenter"):
+        if System.ESXI.value in systems and any(self.variable(host, name) for name in _API_OF_ESXI):
             return "vsphere"
         return next((name for system, name in _FIREWALL_OF.items() if system.value in systems), "none")
 

@@ -49,17 +49,20 @@ def needed_of(fleet: Fleet, host: str, given: Mapping[str, Any]) -> tuple[Requir
     """The requirements that concern a host, those included whose listener lives elsewhere.
 
     Where ``systems`` is not given, those of the host's own systems and, in addition, those whose listener lives on
-    hosts
-    of its kind: Kerberos on a domain controller whatever system it is, traps on the audit host. ``given`` is as for
-    ``selection_of``. Raises InputError.
+    hosts of its kind: Kerberos on a domain controller whatever system it is, traps on the audit host. Rows of the
+    user's own that are asked for by name concern a host of any kind. ``given`` is as for ``selection_of``. Raises
+    InputError.
     """
     selection = selection_of(fleet, host, given)
     selected = select_requirements(**selection)
     if selection["systems"] is not None:
         return selected
     systems, roles = fleet.systems(host), fleet.roles(host)
+    own = {row["id"] for row in selection["extra"]} & set(selection["ids"] or ())
     return tuple(
         row
         for row in selected
-        if row.system in systems or (row.listener_home is not ListenerHome.TARGET and applicable(row, roles).applies)
+        if row.system in systems
+        or row.id in own
+        or (row.listener_home is not ListenerHome.TARGET and applicable(row, roles).applies)
     )

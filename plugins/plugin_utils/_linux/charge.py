@@ -5,7 +5,9 @@
 
 from __future__ import annotations
 
+import re
 import shlex
+from collections.abc import Mapping
 
 from ...module_utils._core.addressset import AddressSet
 from ...module_utils._core.vocabulary import VerdictStatus
@@ -15,11 +17,30 @@ from .manager import Manager, Opening
 from .native import STORED_IN, Native, is_iptables
 from .snapshot import Snapshot
 
+_FIREWALLD = "/etc/firewalld"
+_WHITELIST = '<user id="0"/>'  # what is shipped lets root in
 _UFW_CHAIN = ("ip", "filter", "ufw-user-input")
 
 
 def manager_in_charge(snapshot: Snapshot, request: Request, judgement: Judgement) -> Manager | str:
     """The manager that the change goes to, or the sentence that says why there is none."""
+    manager = _responsible(snapshot, request, judgement)
+    if manager is snapshot.managers.get("firewalld") and snapshot.active("firewalld"):
+        return _why_firewalld_takes_nothing(snapshot) or manager
+    return manager
+
+
+def _why_firewalld_takes_nothing(snapshot: Snapshot) -> str:
+    if snapshot.firewalld_state == "silent":
+        return "firewalld runs and does not answer on D-Bus; restart it and run again"
+    if snapshot.firewalld_state == "FAILED":
+        return "firewalld could not load its configuration (state FAILED; 'journalctl -u firewalld' says why)"
+    if is_locked(snapshot.files):
+        return "firewalld is locked down and root is not on its lockdown-whitelist: it refuses every change"
+    return ""
+
+
+def _responsible(snapshot: Snapshot, request: Request, judgement: Judgement) -> Manager | str:
     if request.manager in STORED_IN:
         return Native(request.manager, snapshot.ruleset)
     running = [name for name in snapshot.managers if is_running(snapshot, name)]
@@ -68,6 +89,15 @@ def _without_manager(snapshot: Snapshot, judgement: Judgement) -> str:
         f"no firewall manager (firewalld, ufw) runs here; '{commands[0]}' would open it (manager: {name} does that), "
         f"and has to be stored in {STORED_IN[name]}"
     )
+
+
+def is_locked(files: Mapping[str, str]) -> bool:
+    """Whether firewalld's lockdown keeps root from changing anything (firewalld.conf(5), lockdown-whitelist(5))."""
+    settings = files.get(f"{_FIREWALLD}/firewalld.conf", "")
+    if not re.search(r"^\s*Lockdown\s*=\s*(?:yes|true)\s*$", settings, re.MULTILINE | re.IGNORECASE):
+        return False
+    listed = files.get(f"{_FIREWALLD}/lockdown-whitelist.xml", _WHITELIST)
+    return re.search(r"""<user\s+(?:id=["']0["']|name=["']root["'])|<command\s[^>]*firewall-cmd""", listed) is None
 
 
 def is_running(snapshot: Snapshot, name: str) -> bool:

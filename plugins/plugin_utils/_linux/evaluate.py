@@ -8,108 +8,46 @@ requirement.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
+from functools import partial
 
-from ...module_utils._core.addressset import Address, AddressSet
-from ...module_utils._core.records import Path, Requirement, Verdict, verdict_of
-from ...module_utils._core.vocabulary import Protocol, VerdictStatus
+from ...module_utils._core.addressset import Address
+from ...module_utils._core.records import Path, Requirement, Verdict
+from ...module_utils._core.vocabulary import Protocol
+from .._netfilter.model import Fate
 from .._platform.interface import Request
+from .._platform.verdicts import judged_paths as platform_paths
+from .._platform.verdicts import verdicts_of
 from .judge import Judgement, judge
 from .snapshot import Snapshot
 
-_PARTS_SHOWN = 16
 _SERVERS = {"ssh": ("sshd", "dropbear"), "snmp": ("snmpd",)}
 
 
 def evaluate(snapshot: Snapshot, request: Request) -> tuple[Verdict, ...]:
     """A verdict for each requirement of the request, in its order."""
-    return tuple(_evaluate_one(snapshot, request, requirement) for requirement in request.requirements)
 
+    def listener(requirement: Requirement, judged: Sequence[Judgement]) -> tuple[bool | None, str | None]:
+        elsewhere = _sent_elsewhere(judged)
+        return (None, elsewhere) if elsewhere else _listener(snapshot, requirement, request.destinations)
 
-def _evaluate_one(snapshot: Snapshot, request: Request, requirement: Requirement) -> Verdict:
-    host = request.host
-    if requirement.id in request.not_applicable:
-        reason = request.not_applicable[requirement.id]
-        return verdict_of(requirement, host, status=VerdictStatus.NOT_APPLICABLE, reason=reason)
-    if requirement.id in request.undetermined:
-        reason = request.undetermined[requirement.id]
-        return verdict_of(requirement, host, status=VerdictStatus.UNKNOWN, reason=reason)
-    paths = tuple(path for _judgement, path in judged_paths(snapshot, request, requirement))
-    if not paths:
-        return verdict_of(requirement, host, status=VerdictStatus.UNKNOWN, reason=_no_pair(request, requirement))
-    listening, listener = _listener(snapshot, requirement, request.destinations)
-    return verdict_of(
-        requirement,
-        host,
-        status=_overall({path.status for path in paths}),
-        reason=_summary(paths),
-        persistent=_all_of(path.persistent for path in paths),
-        listening=listening,
-        listener=listener,
-        paths=paths,
-    )
+    return verdicts_of(request, partial(judge, snapshot), listener)
 
 
 def judged_paths(snapshot: Snapshot, request: Request, requirement: Requirement) -> Iterator[tuple[Judgement, Path]]:
-    """Each judgement of a requirement with the path that tells of it, over all sources and destinations of one family
-    each.
-    """
-    for source in request.sources[requirement.source_role]:
-        for destination in request.destinations:
-            addresses = source.addresses.family(destination.version)
-            if not addresses or (requirement.protocol is Protocol.ICMP and destination.version != 4):
-                continue
-            for judgement in judge(snapshot, requirement, addresses, destination):
-                yield judgement, _path(judgement, addresses, source.text, destination)
+    """Each judgement of a requirement with the path that tells of it."""
+    return platform_paths(request, requirement, partial(judge, snapshot))
 
 
-def _path(judgement: Judgement, whole: AddressSet, text: str, destination: Address) -> Path:
-    return Path(
-        source=text if judgement.source == whole else _shown(judgement.source),
-        destination=str(destination),
-        status=judgement.status,
-        reason=judgement.reason,
-        persistent=judgement.persistent,
-        decided_by=judgement.decided_by,
-    )
-
-
-def _shown(source: AddressSet) -> str:
-    texts = list(source.texts())
-    rest = len(texts) - _PARTS_SHOWN
-    return ", ".join(texts[:_PARTS_SHOWN]) + (f" and {rest} more" if rest > 0 else "")
-
-
-def _overall(statuses: set[VerdictStatus]) -> VerdictStatus:
-    if len(statuses) == 1:
-        return next(iter(statuses))
-    return VerdictStatus.PARTIAL if {VerdictStatus.OPEN, VerdictStatus.BLOCKED} <= statuses else VerdictStatus.UNKNOWN
-
-
-def _all_of(values: Iterable[bool | None]) -> bool | None:
-    found = set(values)
-    return None if None in found and False not in found else False not in found
-
-
-def _summary(paths: Sequence[Path]) -> str:
-    """The one reason of all paths, else each reason with whom it concerns."""
-    reasons: dict[tuple[VerdictStatus, str], list[str]] = {}
-    for path in paths:
-        reasons.setdefault((path.status, path.reason), []).append(path.source)
-    if len(reasons) == 1:
-        return paths[0].reason
-    told = [
-        f"{status.value} for {', '.join(dict.fromkeys(sources))}: {reason}"
-        for (status, reason), sources in reasons.items()
-    ]
-    return "; ".join(told[:_PARTS_SHOWN])
-
-
-def _no_pair(request: Request, requirement: Requirement) -> str:
-    sources = ", ".join(source.text for source in request.sources[requirement.source_role])
-    destinations = ", ".join(str(address) for address in request.destinations)
-    if requirement.protocol is Protocol.ICMP:
-        return f"an IPv4 echo is needed, and source ({sources}) and destination ({destinations}) are not both IPv4"
-    return f"no source ({sources}) is of the same address family as a destination ({destinations})"
+def _sent_elsewhere(judgements: Iterable[Judgement]) -> str | None:
+    """Where packets that are let in end, if that is not where they were sent; what listens there is not looked for."""
+    for judgement in judgements:
+        packet, outcome = judgement.packet, judgement.outcome
+        if packet is None or outcome is None or outcome.fate is not Fate.PASSES:
+            continue
+        if outcome.delivered == "forwarded" or outcome.final_port != packet.port:
+            port = "" if outcome.final_port is None else f", {packet.protocol}/{outcome.final_port}"
+            return f"packets are sent on to {outcome.final_destination}{port}; what listens there is not known"
+    return None
 
 
 def _listener(

@@ -26,7 +26,7 @@ from .firewalld_config import FirewalldConfig
 from .firewalld_direct import direct_problems, direct_tables
 from .firewalld_entries import ECHO
 from .firewalld_records import Endpoint, Ports, RichRule
-from .firewalld_words import Place, bound_in_text, entry_words, place_of_chain
+from .firewalld_words import Place, bound_in_text, entry_words, place_of_chain, runtime_words
 from .manager import Action, BootPart, Files, Opening
 
 AHEAD_PRIORITY = -32768
@@ -151,7 +151,8 @@ class Firewalld:
         owner = f"{place.kind} {place.name}"
         if place.part:
             words = entry_words(self._config, place, step.text)
-            return Decision("firewalld", f"{owner} {words or step.text}", f"{owner}, {words or f'rule {step.text}'}")
+            told = words or runtime_words(place, step.text)
+            return Decision("firewalld", f"{owner} {words or step.text}", f"{owner}, {told}")
         return self._own_words(step, owner)
 
     def _own_words(self, step: Step, owner: str) -> Decision:

@@ -34,7 +34,7 @@ from .firewalld_nft import (
     set_definition,
     translation,
 )
-from .firewalld_records import Endpoint, IpSet, Policy, Zone
+from .firewalld_records import Endpoint, IpSet, Policy, Zone, is_mac
 
 TABLE = "firewalld"
 _BASE_CHAINS = (
@@ -42,6 +42,7 @@ _BASE_CHAINS = (
     ("nat_PREROUTING", "nat", "prerouting", -90),
     ("filter_INPUT", "filter", "input", 10),
     ("filter_FORWARD", "filter", "forward", 10),
+    ("filter_OUTPUT", "filter", "output", 10),
 )
 _VERBS: Mapping[str, Expression] = {"ACCEPT": {"accept": None}, "DROP": {"drop": None}}
 
@@ -67,23 +68,28 @@ class Binding:
 def bindings(config: FirewalldConfig, interface_zones: Mapping[str, str]) -> Iterator[Binding]:
     """The ways into zones in the order in which they are tried: sources, then interfaces, then the default zone.
 
-    Release 2 sorts them by the zone's ingress priority first. ``interface_zones`` counts for interfaces that no zone's
-    file names.
+    Release 2 sorts them by the zone's ingress priority first, and names with a wildcard behind those without. Before,
+    what a zone's file says last comes first. ``interface_zones`` counts for interfaces that no zone's file names.
     """
-    found: list[tuple[int, int, str, Binding]] = []
-    for zone in config.zones.values():
-        priority = zone.ingress_priority if config.generation == 2 else 0
-        found += [(priority, 1, zone.name, Binding(zone.name, source=source)) for source in zone.sources]
-        # A name with a wildcard is tried after those without: where both are, no order is promised.
-        for name in sorted(zone.interfaces, key=lambda name: name.endswith("+")):
-            found.append((priority, 3 if name.endswith("+") else 2, zone.name, Binding(zone.name, interface=name)))
-    for name, zone_name in sorted(interface_zones.items()):
-        if zone_name in config.zones and config.zone_of_interface(name) is None:
-            zone = config.zones[zone_name]
-            priority = zone.ingress_priority if config.generation == 2 else 0
-            found.append((priority, 2, zone_name, Binding(zone_name, interface=name)))
-    yield from (binding for *_key, binding in sorted(found, key=lambda item: item[:3]))
+    prioritised = config.generation == 2
+    zones, found = list(config.zones.values()), []
+    for zone in zones:
+        found += [(_priority(zone, prioritised), 1, Binding(zone.name, source=source)) for source in zone.sources]
+    named = [(name, zone.name) for zone in zones for name in zone.interfaces]
+    if config.generation in (0, 1):
+        named.reverse()
+    others = sorted(interface_zones.items())
+    named = [item for item in others if item[1] in config.zones and config.zone_of_interface(item[0]) is None] + named
+    for name, zone_name in named:
+        late = name.endswith("+") and config.generation not in (0, 1)
+        priority = _priority(config.zones[zone_name], prioritised)
+        found.append((priority, 3 if late else 2, Binding(zone_name, interface=name)))
+    yield from (binding for *_key, binding in sorted(found, key=lambda item: item[:2]))
     yield Binding(config.default_zone)
+
+
+def _priority(zone: Zone, prioritised: bool) -> int:
+    return zone.ingress_priority if prioritised else 0
 
 
 class Program:
@@ -101,6 +107,7 @@ class Program:
         self._reverse_path()
         self._input()
         self._forward()
+        self._output()
         self._dispatch()
         base = [_base(*item) for item in _BASE_CHAINS]
         plain = [{"chain": {"family": "inet", "table": TABLE, "name": name}} for name in sorted(self._chains)]
@@ -123,7 +130,8 @@ class Program:
         clash = self._clash()
         if clash:
             self._unknown(chain, [], Words("policies", "policies", clash))
-        self._add(chain, [{"jump": {"target": "filter_INPUT_ZONES"}}], Words("zones", "zones"))
+        for suffix in ("ZONES_SOURCE", "ZONES") if self._config.drifting else ("ZONES",):
+            self._add(chain, [{"jump": {"target": f"filter_INPUT_{suffix}"}}], Words("zones", "zones"))
         if self._config.generation == 0:
             for policy in self._policies(after=True):
                 self._jump_policy(chain, policy, None)
@@ -146,6 +154,27 @@ class Program:
         problem = "firewalld's rules for packets through the host are not judged"
         self._unknown("filter_FORWARD", [], Words("filter_FORWARD", "forwarding", problem))
 
+    def _output(self) -> None:
+        """Release 0 asks policies from the host about answers, too; what names a port is about new connections."""
+        if self._config.generation not in (0, None):
+            return
+        from_host = (item for item in self._config.policies.values() if "HOST" in item.ingress and item.egress)
+        for policy in sorted(from_host, key=lambda item: (item.priority, item.name)):
+            chain, owner = f"filter_OUT_policy_{policy.name}", f"policy {policy.name}"
+            self._chains.add(chain)
+            entries = filter_entries(self._config, policy.contents)
+            self._entries(chain, owner, [entry for entry in entries if not entry.protocol])
+            self._target(chain, owner, policy)
+            sure = "ANY" in policy.egress and self._config.generation == 0
+            problem = "" if sure else f"whether {owner} is asked about answers depends on release and way out"
+            conditions = [] if sure else [UNKNOWN]
+            self._add("filter_OUTPUT", [*conditions, {"jump": {"target": chain}}], Words(owner, owner, problem))
+
+    def _target(self, chain: str, owner: str, policy: Policy) -> None:
+        if policy.target != "CONTINUE":
+            words = Words(f"{owner} target", f"{owner}: target {policy.target}")
+            self._add(chain, [_VERBS.get(policy.target, REJECT)], words)
+
     def _usual(self, chain: str) -> None:
         """What firewalld puts at the head of its base chains."""
         of_firewalld = Words(chain, f"firewalld's chain {chain}")
@@ -158,16 +187,26 @@ class Program:
         self._add(chain, [ct("state", "invalid"), {"drop": None}], of_firewalld)
 
     def _dispatch(self) -> None:
-        self._chains.add("filter_INPUT_ZONES")
+        self._chains |= {"filter_INPUT_ZONES"}
+        if self._config.drifting:
+            self._chains |= {"filter_INPUT_ZONES_SOURCE", "nat_PREROUTING_ZONES_SOURCE"}
+            self._add("nat_PREROUTING", [{"jump": {"target": "nat_PREROUTING_ZONES_SOURCE"}}], Words("zones", "zones"))
         for name in dict.fromkeys(binding.zone for binding in self.bindings):
             self._zone(self._config.zones[name])
         for binding in self.bindings:
-            words = Words(f"zone {binding.zone}", f"zone {binding.zone}")
+            problem = f"zone {binding.zone} is by hardware address ({binding.source}): whose that is nobody knows"
+            known = not self._is_by_hardware(binding.source)
+            words = Words(f"zone {binding.zone}", f"zone {binding.zone}", "" if known else problem)
+            apart = "_ZONES_SOURCE" if binding.source and self._config.drifting else ""
             for chain, target in (
-                ("filter_INPUT_ZONES", f"filter_IN_{binding.zone}"),
-                ("nat_PREROUTING", f"nat_PRE_{binding.zone}"),
+                (f"filter_INPUT{apart or '_ZONES'}", f"filter_IN_{binding.zone}"),
+                (f"nat_PREROUTING{apart}", f"nat_PRE_{binding.zone}"),
             ):
                 self._guarded(chain, binding, [{"goto": {"target": target}}], words)
+
+    def _is_by_hardware(self, source: str) -> bool:
+        ipset = self._ipset(source[len("ipset:") :]) if source.startswith("ipset:") else None
+        return is_mac(source) or (isinstance(ipset, IpSet) and ipset.type.endswith("mac"))
 
     def _guarded(self, chain: str, binding: Binding, what: Sequence[Expression], words: Words) -> None:
         try:
@@ -225,9 +264,7 @@ class Program:
         if name not in self._chains:
             self._chains.add(name)
             self._entries(name, owner, filter_entries(self._config, policy.contents))
-            if policy.target != "CONTINUE":
-                words = Words(f"{owner} target", f"{owner}: target {policy.target}")
-                self._add(name, [_VERBS.get(policy.target, REJECT)], words)
+            self._target(name, owner, policy)
         words, jump = Words(owner, owner), {"jump": {"target": name}}
         if "ANY" in policy.ingress:
             self._add(chain, [jump], words)
@@ -241,6 +278,12 @@ class Program:
         unsure = self._config.generation is None
         for binding in self.bindings:
             if binding.zone in policy.ingress and (binding.source or binding.interface):
+                # Release 0.9.3 compares with the wildcard as it is written, later ones with what it stands for.
+                spelled = self._config.generation == 0 and not self._config.iptables_backend
+                if spelled and binding.interface.endswith("+"):
+                    problem = f"releases differ in whether {owner} is asked about {binding.interface}"
+                    self._guarded(chain, binding, [UNKNOWN, jump], Words(owner, owner, problem))
+                    continue
                 self._guarded(chain, binding, [UNKNOWN, jump] if unsure and not member else [jump], words)
         if unsure and member:
             self._add(chain, [UNKNOWN, jump], words)

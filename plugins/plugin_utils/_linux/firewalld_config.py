@@ -68,6 +68,11 @@ class FirewalldConfig:
         """Whether firewalld writes its rules with iptables rather than nftables."""
         return self.settings.get("FirewallBackend", "nftables").lower() == "iptables"
 
+    @property
+    def drifting(self) -> bool:
+        """Whether packets that a zone by source has no rule for go on to a zone by interface (release 0 alone)."""
+        return self.generation == 0 and self.enabled("AllowZoneDrifting")
+
     def enabled(self, setting: str, default: bool = False) -> bool:
         """A setting of firewalld.conf that is yes or no."""
         value = self.settings.get(setting, "").lower()

@@ -16,7 +16,7 @@ from itertools import pairwise
 
 from .firewalld_config import FirewalldConfig
 from .firewalld_records import DirectRule
-from .ufw_restore import BUILT_IN, Tables, joined
+from .iptables_restore import BUILT_IN, Tables, joined
 
 _PROGRAMS = {4: "iptables", 6: "ip6tables"}
 _JUMPS = ("-j", "--jump", "-g", "--goto")
@@ -36,7 +36,7 @@ def direct_problems(config: FirewalldConfig) -> tuple[str, ...]:
     found = [problem for version in _PROGRAMS for problem in _tables(config, version).problems]
     if config.iptables_backend:
         found += [
-            f"the direct rule {rule.arguments!r} can let packets past firewalld's zones, which is not judged"
+            f"the direct rule {rule.arguments!r} stands among firewalld's own rules of iptables, which is not judged"
             for rule in config.direct
             if not _is_harmless(rule)
         ]
@@ -45,6 +45,8 @@ def direct_problems(config: FirewalldConfig) -> tuple[str, ...]:
 
 def _is_harmless(rule: DirectRule) -> bool:
     words = rule.arguments.split()
+    if rule.passthrough and {"-A", "--append"} & set(words):  # comes behind firewalld's own rules in the same chain
+        return False
     targets = [target for option, target in pairwise(words) if option in _JUMPS]
     return all(target in _HARMLESS for target in targets)
 

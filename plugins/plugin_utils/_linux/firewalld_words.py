@@ -163,6 +163,15 @@ def entry_words(config: FirewalldConfig, place: Place, text: str) -> str:
     return _matching(entries, place.part, essence_of_text(text))
 
 
+def runtime_words(place: Place, text: str) -> str:
+    """A rule that no entry of the files makes, in words: a port that was opened while firewalld ran, else the rule."""
+    essence = essence_of_text(text)
+    plain = Essence(protocol=essence.protocol, ports=essence.ports)
+    if place.part == "allow" and essence == plain and essence.ports:
+        return f"port {essence.ports}/{essence.protocol} of the running configuration, which no file has"
+    return f"rule {text}"
+
+
 def _matching(entries: Iterable[Entry], part: str, essence: Essence) -> str:
     fitting = (entry.words for entry in entries if entry.section == part and essence_of_entry(entry) == essence)
     return next(fitting, "")

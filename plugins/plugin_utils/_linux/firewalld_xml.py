@@ -44,6 +44,8 @@ def parse_zone(name: str, text: str) -> Zone:
         if element.tag == "interface":
             interfaces.append(_need(element, "name"))
         elif element.tag == "source":
+            if not (element.get("address") or element.get("ipset")):
+                raise UnreadableError("a source of a zone needs one of address and ipset")
             sources.append(_end_of(element).address)
         elif element.tag != "forward":
             raise UnreadableError(f"element {element.tag} is not known")

@@ -35,6 +35,11 @@ _VERB_OF = {
     Fate.REJECTED: "rejected by",
     Fate.UNDECIDED: "cannot be decided because of",
 }
+_WHAT = {
+    "arrival": "",
+    "answer": "the answer is ",
+    "established": "the connection begins, and its next packets are ",
+}
 _ECHO_SWITCH = {4: "net.ipv4.icmp_echo_ignore_all", 6: "net.ipv6.icmp.echo_ignore_all"}
 _OWNERS = (
     ("DOCKER", "docker"),
@@ -64,7 +69,20 @@ class Judgement:
 def judge(
     snapshot: Snapshot, requirement: Requirement, source: AddressSet, destination: Address
 ) -> tuple[Judgement, ...]:
-    """The judgements of the parts of ``source`` (addresses of the destination's family) that are treated alike."""
+    """The judgements of the parts of ``source`` (addresses of the destination's family) that are treated alike.
+
+    They are kept with the snapshot: a plan asks again what the verdicts were made of.
+    """
+    asked = (requirement, source, destination)
+    found: tuple[Judgement, ...] | None = snapshot.judged.get(asked)
+    if found is None:
+        found = snapshot.judged[asked] = _judge(snapshot, requirement, source, destination)
+    return found
+
+
+def _judge(
+    snapshot: Snapshot, requirement: Requirement, source: AddressSet, destination: Address
+) -> tuple[Judgement, ...]:
     hindrance = _hindrance(snapshot, requirement, source, destination)
     if hindrance is not None:
         return (hindrance,)
@@ -75,6 +93,7 @@ def judge(
             _judged(snapshot, packet, outcome) for outcome in walk(snapshot.ruleset, packet, snapshot.view)
         )
         found = _combined(found, here) if found else here
+    found = _told_of_filter(snapshot, destination, found)
     denials = _denials(snapshot, requirement)
     kept_out = [part for judgement in found for part in _behind_the_firewall(judgement, denials)]
     return tuple(part for judgement in kept_out for part in _after_reboot(snapshot, judgement))
@@ -109,9 +128,22 @@ def _hindrance(
 
 
 def _arrivals(snapshot: Snapshot, source: AddressSet, destination: Address) -> tuple[str, ...]:
-    if snapshot.policy_routing:  # the main table is not the whole truth then: any interface may be the one
+    if snapshot.view.other_tables:  # the main table is not the whole truth then: any interface may be the one
         return tuple(item.name for item in snapshot.view.interfaces if item.name != "lo" and item.addresses)
     return arrivals(snapshot.view, snapshot.sysctls, source, destination)
+
+
+def _told_of_filter(snapshot: Snapshot, destination: Address, found: tuple[Judgement, ...]) -> tuple[Judgement, ...]:
+    """The judgements; what is open by another interface than the destination's says what the kernel drops there."""
+    holder = interface_of(snapshot.view, destination)
+    arrived = {judgement.packet.iif for judgement in found if judgement.packet is not None}
+    if snapshot.view.other_tables or not arrived or holder in arrived:
+        return found
+    note = f"; arriving by {', '.join(sorted(arrived))}: the strict reverse path filter drops what comes by {holder}"
+    return tuple(
+        replace(judgement, reason=judgement.reason + note) if judgement.status is VerdictStatus.OPEN else judgement
+        for judgement in found
+    )
 
 
 def _lost_on_link(snapshot: Snapshot, packet: Packet) -> tuple[Judgement, ...]:
@@ -124,7 +156,7 @@ def _lost_on_link(snapshot: Snapshot, packet: Packet) -> tuple[Judgement, ...]:
     decisions = tuple(decision_of(snapshot, step) for step in outcome.decided_by)
     by = f" by {decisions[-1].text}" if decisions else ""
     reason = f"nobody on the link finds the host: ICMPv6 neighbour solicitations are dropped{by}"
-    return (Judgement(packet.source, VerdictStatus.BLOCKED, reason, decisions),)
+    return (Judgement(packet.source, VerdictStatus.BLOCKED, reason, decisions, packet=packet),)
 
 
 def _judged(snapshot: Snapshot, packet: Packet, outcome: Outcome) -> Judgement:
@@ -139,15 +171,21 @@ def _judged(snapshot: Snapshot, packet: Packet, outcome: Outcome) -> Judgement:
     )
 
 
+def told(snapshot: Snapshot, outcome: Outcome) -> str:
+    """The end of a sentence that says what becomes of a packet, and by whom."""
+    return _reason(outcome, tuple(decision_of(snapshot, step) for step in outcome.decided_by))
+
+
 def _reason(outcome: Outcome, decisions: Sequence[Decision]) -> str:
-    answer = "the answer is " if outcome.stage == "answer" and outcome.fate is not Fate.PASSES else ""
     if outcome.fate is Fate.UNDECIDED or not decisions:
         return outcome.reason
-    return f"{answer}{_VERB_OF[outcome.fate]} {decisions[-1].text}"
+    return f"{_WHAT[outcome.stage]}{_VERB_OF[outcome.fate]} {decisions[-1].text}"
 
 
 def decision_of(snapshot: Snapshot, step: Step) -> Decision:
     """A step in the words of the manager that owns it, else as the kernel's rule, with the name of its known owner."""
+    if not step.chain:
+        return Decision("netfilter", "", step.text)
     for manager in snapshot.managers.values():
         words = manager.words(step)
         if words is not None:
@@ -228,6 +266,9 @@ def _after_reboot(snapshot: Snapshot, judgement: Judgement) -> tuple[Judgement, 
     packet = replace(judgement.packet, source=judgement.source)
     parts = []
     for boot in boot_parts(snapshot, packet):
+        if judgement.outcome is None and boot.status is VerdictStatus.OPEN and boot.decided_by.kind != "boot":
+            # Lost on the link now; whether the neighbours will find the host then is not judged.
+            boot = replace(boot, status=VerdictStatus.UNKNOWN)
         known = VerdictStatus.UNKNOWN not in (boot.status, judgement.status)
         persistent = (boot.status is judgement.status) if known else None
         reason = judgement.reason
@@ -261,6 +302,9 @@ def boot_parts(snapshot: Snapshot, packet: Packet) -> tuple[BootPart, ...]:
                 "systemd does not answer, so what loads rules at boot is not known",
             ),
         )
+    if snapshot.enabled("firewalld") and snapshot.firewalld_state == "FAILED":
+        text = "firewalld could not load its configuration (state FAILED), so what it loads then is not known"
+        return (_boot(packet, VerdictStatus.UNKNOWN, "firewalld", "state", text),)
     parts: tuple[BootPart, ...] = (_boot(packet, VerdictStatus.OPEN, "boot", "none", "nothing loads rules at boot"),)
     for name, manager in snapshot.managers.items():
         if snapshot.enabled(name):

@@ -13,7 +13,8 @@ from dataclasses import dataclass
 from ...module_utils._core.addressset import Address, parse_address, to_address
 from ...module_utils._core.errors import InputError
 
-_PROGRAM = re.compile(r'users:\(\("([^"]{1,64})"')
+_PROGRAM = re.compile(r'\("([^"]{1,64})",pid=')
+_MANAGER = "systemd"  # holds the sockets of its socket units, beside the service that it has started for them
 _LISTENING = {"tcp": "0A", "udp": "07"}  # TCP_LISTEN; a UDP socket without a peer: include/net/tcp_states.h
 
 
@@ -50,8 +51,8 @@ def _parse_ss_line(line: str) -> Listener | None:
     if len(columns) < 6 or columns[0] not in _LISTENING:
         return None
     host, _colon, port = columns[4].rpartition(":")
-    program = _PROGRAM.search(columns[6] if len(columns) > 6 else "")
-    name = program.group(1) if program else ""
+    programs = _PROGRAM.findall(columns[6] if len(columns) > 6 else "")
+    name = next((item for item in programs if item != _MANAGER), _MANAGER if programs else "")
     host = host.partition("%")[0].strip("[]") if "%" in host else host.strip("[]")
     if not port.isdigit():
         return None

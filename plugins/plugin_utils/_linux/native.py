@@ -54,7 +54,7 @@ class Native:
 
     def obstacle(self, outcome: Outcome) -> Decision | None:
         """See Manager: a rule that names what it blocks; what blocks everything that is left gives way."""
-        if not outcome.decided_by or outcome.stage != "arrival":
+        if not outcome.decided_by or outcome.stage == "answer":
             return Decision("netfilter", "", outcome.reason)
         step = outcome.decided_by[-1]
         if is_iptables(step) is not (self.name == "iptables"):

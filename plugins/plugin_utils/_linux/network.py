@@ -6,7 +6,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+import re
+from collections.abc import Iterator, Mapping
 from ipaddress import ip_address, ip_interface, ip_network
 from typing import Any
 
@@ -14,7 +15,23 @@ from ...module_utils._core.addressset import Address, AddressSet
 from ...module_utils._core.errors import ReadError
 from .._netfilter.model import HostView, Interface, Route
 
+_NOWHERE = ("blackhole", "unreachable", "prohibit", "throw")  # the types of ip-route(8)
+_FIRST_OF_ANSWER = re.compile(r'\[\s*\{[^{}]*?"(ifname|priority|dst)"')  # what only one of them has, or has first
 _STRICT = "1"  # rp_filter: RFC 3704 strict reverse path (Documentation/networking/ip-sysctl)
+
+
+def split_answers(text: str) -> tuple[str, str, str]:
+    """The addresses, the rules and the routes, each as the JSON of its own command, of one ``ip -j -batch`` of three.
+
+    Each answer is one line. A command that fails leaves nothing, or its opening bracket in front of the next answer.
+    """
+    found = {"ifname": "", "priority": "", "dst": ""}
+    for line in text.splitlines():
+        answer = f"[{line.lstrip('[')}"
+        first = _FIRST_OF_ANSWER.match(answer)
+        if first:
+            found[first[1]] = answer
+    return found["ifname"], found["priority"], found["dst"]
 
 
 def parse_interfaces(text: str) -> tuple[Interface, ...]:
@@ -40,21 +57,34 @@ def _interface(entry: Mapping[str, Any]) -> Interface:
 
 
 def parse_routes(text: str, version: int) -> tuple[Route, ...]:
-    """The routes of ``ip -j route`` of one family; those that lead nowhere (blackhole, unreachable) are left out."""
-    return tuple(_route(entry, version) for entry in _entries(text, "ip -j route") if entry.get("dev"))
+    """The routes of ``ip -j route`` of one family, in its order; a route of several ways is one for each of them.
+
+    Those that lead nowhere (blackhole, unreachable, prohibit) have no interface, and hide the wider ones. Those that
+    the kernel counts out are left out.
+    """
+    return tuple(route for entry in _entries(text, "ip -j route") for route in _routes(entry, version))
 
 
-def _route(entry: Mapping[str, Any], version: int) -> Route:
+def _routes(entry: Mapping[str, Any], version: int) -> Iterator[Route]:
     everything = "0.0.0.0/0" if version == 4 else "::/0"
     destination = str(entry.get("dst", "default"))
+    network = ip_network(everything if destination == "default" else destination, strict=False)
+    if network.version != version:
+        return
+    if entry.get("type", "unicast") in _NOWHERE:
+        yield Route(network, "")
+        return
+    ways = [way for way in entry.get("nexthops") or [entry] if way.get("dev") and "dead" not in way.get("flags", ())]
     preferred = entry.get("prefsrc")
-    gateway = entry.get("gateway")
-    return Route(
-        network=ip_network(everything if destination == "default" else destination, strict=False),
-        interface=str(entry["dev"]),
-        gateway=ip_address(str(gateway)) if gateway else None,
-        preferred_source=ip_address(str(preferred)) if preferred else None,
-    )
+    for way in ways:
+        gateway = way.get("gateway")
+        yield Route(
+            network=network,
+            interface=str(way["dev"]),
+            gateway=ip_address(str(gateway)) if gateway else None,
+            preferred_source=ip_address(str(preferred)) if preferred else None,
+            one_of_several=len(ways) > 1,
+        )
 
 
 def forwarding(sysctls: Mapping[str, str]) -> dict[str, bool]:
@@ -90,13 +120,12 @@ def route_interfaces(view: HostView, source: AddressSet, version: int) -> tuple[
     """
     left = source.family(version)
     found: list[str] = []
-    routes = [route for route in view.routes_to if route.network.version == version]
-    for route in sorted(routes, key=lambda item: item.network.prefixlen, reverse=True):
+    for route in sorted(view.routes(version), key=lambda item: item.network.prefixlen, reverse=True):
         covered = AddressSet.parse(str(route.network))
         if left & covered:
-            found.append(route.interface)
+            found += view.ways(route)
             left = left - covered
-    return tuple(dict.fromkeys(found))
+    return tuple(dict.fromkeys(name for name in found if name))
 
 
 def arrivals(view: HostView, sysctls: Mapping[str, str], source: AddressSet, destination: Address) -> tuple[str, ...]:

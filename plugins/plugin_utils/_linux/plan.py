@@ -10,17 +10,18 @@ from dataclasses import dataclass, field, replace
 
 from ...module_utils._core.addressset import AddressSet
 from ...module_utils._core.changes import Change, ChangeSet, Scope
-from ...module_utils._core.records import Requirement, Verdict
+from ...module_utils._core.records import Decision, Requirement, Verdict
 from ...module_utils._core.vocabulary import VerdictStatus
 from .._platform.interface import Plan, Request
 from .charge import all_managers, manager_in_charge, source_texts
 from .evaluate import judged_paths
 from .journal import ABSENT, Entry, Journal
-from .judge import Judgement
+from .judge import Judgement, told
 from .manager import Action, Opening
 from .native import STORED_IN
 from .read import STATE_DIRECTORY
 from .snapshot import Snapshot
+from .trial import met_next
 
 EDITED = (
     "edited"  # in the place of a hash: somebody else wrote the file since, so its backup is no longer what to put back
@@ -102,9 +103,9 @@ def _wishes_of(snapshot: Snapshot, request: Request, requirement: Requirement, j
         yield _Wish(advice=manager)
         return
     obstacle = manager.obstacle(judgement.outcome) if runtime else None
-    if obstacle is not None and not (request.override and obstacle.kind == manager.name):
-        hint = "; override: true puts the rule ahead of it" if obstacle.kind == manager.name else ""
-        yield _Wish(advice=f"an allow rule of {manager.name} would not win over {obstacle.text}{hint}")
+    refusal = _in_vain(snapshot, request, judgement, manager.name, obstacle) if runtime else ""
+    if refusal:
+        yield _Wish(advice=refusal)
         return
     texts = source_texts(judgement)
     if len(texts) > _PARTS_AT_MOST:
@@ -130,6 +131,19 @@ def _wishes_of(snapshot: Snapshot, request: Request, requirement: Requirement, j
                 obstacle is not None,
             )
             yield _Wish(Entry(manager.name, opening, (requirement.id,), now, stored))
+
+
+def _in_vain(
+    snapshot: Snapshot, request: Request, judgement: Judgement, manager: str, obstacle: Decision | None
+) -> str:
+    """Why an allow rule of the manager would not let the packet in; empty where it would."""
+    if obstacle is not None and not (request.override and obstacle.kind == manager):
+        hint = "; override: true puts the rule ahead of it" if obstacle.kind == manager else ""
+        return f"an allow rule of {manager} would not win over {obstacle.text}{hint}"
+    rest = None
+    if judgement.outcome is not None and judgement.packet is not None:
+        rest = met_next(snapshot, judgement.outcome, judgement.packet)
+    return f"an allow rule of {manager} alone opens nothing: then it is {told(snapshot, rest)}" if rest else ""
 
 
 def _outdated(journal: Journal, request: Request) -> tuple[tuple[Entry, ...], tuple[Entry, ...]]:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
+from typing import Any
 
 from ...module_utils._core.addressset import Address, parse_address
 from ...module_utils._core.errors import InputError, ReadError
@@ -19,13 +20,12 @@ from .firewalld_runtime import runtime_interface_zones, runtime_release
 from .journal import Journal, parse_hashes, parse_journal
 from .listeners import Listener, parse_proc_net, parse_ss
 from .manager import Manager
-from .network import forwarding, has_policy_routing, parse_interfaces, parse_routes
+from .network import forwarding, has_policy_routing, parse_interfaces, parse_routes, split_answers
 from .read import STATE_DIRECTORY
 from .ufw import parse_ufw
 
 _NEEDED = (
-    *("user", "fingerprint", "nft", "xtables", "address", "route4", "route6", "rule"),
-    *("sockets", "kernel", "files", "units"),
+    *("user", "fingerprint", "nft", "xtables", "network", "route6", "sockets", "files", "units"),
 )
 _NOT_FOUND = 127
 _UNIT_PROPERTIES = ("LoadState", "ActiveState", "UnitFileState", "IPAddressAllow", "IPAddressDeny")
@@ -52,7 +52,8 @@ class Unit:
 @dataclass(frozen=True)
 class Snapshot:
     """A Linux host as it was read. ``files`` are the managers' own; ``problem`` is set where nothing can be judged,
-    and says why.
+    and says why. ``firewalld_state`` is what firewalld says of itself (RUNNING, FAILED), ``silent`` where it runs and
+    does not answer, empty where nobody knows.
     """
 
     ruleset: Ruleset
@@ -64,11 +65,12 @@ class Snapshot:
     listeners: tuple[Listener, ...] | None = None
     journal: Journal = field(default_factory=Journal)
     hashes: Mapping[str, str] = field(default_factory=dict)
+    firewalld_state: str = ""
     fingerprint: str = ""
-    policy_routing: bool = False
     wrapped: frozenset[str] = frozenset()
     peer: tuple[Address, int] | None = None
     problem: str | None = None
+    judged: dict[Any, Any] = field(default_factory=dict, init=False, repr=False, compare=False)  # see judge
 
     def active(self, unit: str) -> bool:
         """Whether a unit runs now."""
@@ -84,13 +86,17 @@ def parse_snapshot(parts: Mapping[str, Part]) -> Snapshot:
     for name in _NEEDED:
         if name not in parts:
             raise ReadError(f"the host's answer has no part '{name}'; nothing was judged")
-    files, kernel = split_files(parts["files"].out), split_files(parts["kernel"].out)
+    every = split_files(parts["files"].out)
+    kernel = {path: text for path, text in every.items() if path.startswith("/proc/")}
+    files = {path: text for path, text in every.items() if path not in kernel}
     sysctls = _sysctls(kernel)
+    addresses, rules, routes = split_answers(parts["network"].out)
     state = f"{STATE_DIRECTORY}/journal.json", f"{STATE_DIRECTORY}/left"
     view = HostView(
-        interfaces=parse_interfaces(parts["address"].out),
-        routes_to=parse_routes(parts["route4"].out, 4) + parse_routes(parts["route6"].out, 6),
+        interfaces=parse_interfaces(addresses),
+        routes_to=parse_routes(routes, 4) + parse_routes(parts["route6"].out, 6),
         forwards=forwarding(sysctls),
+        other_tables=has_policy_routing(rules),
     )
     units = _units(parts["units"].out)
     ruleset = _ruleset(parts, kernel)
@@ -104,9 +110,9 @@ def parse_snapshot(parts: Mapping[str, Part]) -> Snapshot:
         listeners=_listeners(parts["sockets"]),
         journal=parse_journal(files.get(state[0]), files.get(state[1])),
         hashes=parse_hashes(_out(parts, "hashes")),
+        firewalld_state=firewalld_state(parts.get("firewalld")),
         fingerprint=parts["fingerprint"].out.strip(),
         wrapped=frozenset(_out(parts, "wrapped").split()),
-        policy_routing=has_policy_routing(parts["rule"].out),
         peer=_peer(_out(parts, "connection")),
         problem=_problem(parts),
     )
@@ -204,6 +210,14 @@ def _managers(
     if "/etc/ufw/ufw.conf" in files:
         managers["ufw"] = parse_ufw(files, view)
     return managers
+
+
+def firewalld_state(part: Part | None) -> str:
+    """What firewalld said of itself; see Snapshot."""
+    if part is None:
+        return ""
+    told = re.fullmatch(r'v s "(\w+)"', part.out.strip())
+    return told[1] if told else "silent" if "timed out" in part.err else ""
 
 
 def _listeners(part: Part) -> tuple[Listener, ...] | None:

@@ -12,8 +12,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
+from .iptables_restore import Tables
 from .ufw_config import UfwConfig
-from .ufw_restore import Tables
 
 _SIDES = ("input", "output", "forward")
 _USER = (*_SIDES, "limit", "limit-accept", *(f"logging-{side}" for side in _SIDES))

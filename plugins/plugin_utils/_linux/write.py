@@ -7,7 +7,7 @@ record first.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from .._platform import sh
 from .._platform.interface import Command, Part, Written
@@ -19,6 +19,12 @@ _JOURNAL = f"{STATE_DIRECTORY}/journal.json"
 _LOCK_WAIT_S = 60
 _STALE_RC = 75  # sysexits.h EX_TEMPFAIL
 _TEMPORARY = ".agentless-audit"  # what is put back is completed under this name first; a killed run may leave it
+
+_FIREWALLD = "org.fedoraproject.FirewallD1"  # firewalld.dbus(5)
+_PATH = "/org/fedoraproject/FirewallD1"
+_CONFIG_PATH = f"{_PATH}/config"
+# What firewall-cmd does with the same options. It is a program of Python, which costs more to start than all the rest.
+_QUICKLY = {"firewall-cmd": "audit_ports_firewall_cmd"}
 
 _FUNCTIONS = f"""\
 audit_ports_lock() {{
@@ -48,6 +54,53 @@ audit_ports_put_back() {{
     else
         cp -p "$2" "$1{_TEMPORARY}" && mv -f "$1{_TEMPORARY}" "$1"
     fi
+}}
+audit_ports_bus() {{
+    audit_ports_rc=0
+    audit_ports_said=$(busctl call {_FIREWALLD} "$@" 2>&1) || audit_ports_rc=$?
+    case $audit_ports_said in
+        *ALREADY_ENABLED* | *NOT_ENABLED*) return 0 ;;
+    esac
+    [ "$audit_ports_rc" -eq 0 ] || printf '%s\n' "$audit_ports_said" >&2
+    return "$audit_ports_rc"
+}}
+audit_ports_firewall_cmd() {{
+    if command -v busctl >/dev/null 2>&1; then
+        audit_ports_by_bus "$@"
+        audit_ports_rc=$?
+        case $audit_ports_said in
+            *ACCESS_DENIED*) ;; # a lockdown may still let firewall-cmd through
+            *) return "$audit_ports_rc" ;;
+        esac
+    fi
+    firewall-cmd "$@"
+}}
+audit_ports_by_bus() {{
+    audit_ports_stored=
+    for audit_ports_option in "$@"; do
+        audit_ports_value=${{audit_ports_option#*=}}
+        case $audit_ports_stored$audit_ports_option in
+            --permanent) audit_ports_stored=zone ;;
+            --zone=*) audit_ports_zone=$audit_ports_value ;;
+            zone--zone=*)
+                audit_ports_bus {_CONFIG_PATH} {_FIREWALLD}.config getZoneByName s "$audit_ports_value" &&
+                    audit_ports_stored=${{audit_ports_said#*\\"}} && audit_ports_stored=${{audit_ports_stored%\\"*}}
+                ;;
+            --add-rich-rule=*)
+                audit_ports_bus {_PATH} {_FIREWALLD}.zone addRichRule ssi "$audit_ports_zone" "$audit_ports_value" 0
+                ;;
+            --remove-rich-rule=*)
+                audit_ports_bus {_PATH} {_FIREWALLD}.zone removeRichRule ss "$audit_ports_zone" "$audit_ports_value"
+                ;;
+            /*--add-rich-rule=*)
+                audit_ports_bus "$audit_ports_stored" {_FIREWALLD}.config.zone addRichRule s "$audit_ports_value"
+                ;;
+            /*--remove-rich-rule=*)
+                audit_ports_bus "$audit_ports_stored" {_FIREWALLD}.config.zone removeRichRule s "$audit_ports_value"
+                ;;
+            *) false ;;
+        esac || return
+    done
 }}
 audit_ports_hashes() {{
     for audit_ports_file in "$@"; do
@@ -80,12 +133,16 @@ def write_command(details: Details, fingerprint: str) -> Command:
         *(sh.part(f"backup {path}", ["audit_ports_backup", path, _backup(path)]) for path in details.backup),
         sh.part("intent", ["audit_ports_keep", _JOURNAL, print_journal(details.intent)]),
         *(_put_back(path) for path in details.early),
-        *(f"{sh.part(f'run {number}', action.argv)} 9>&-" for number, action in enumerate(details.actions)),
+        *(f"{sh.part(f'run {number}', _quickly(action.argv))} 9>&-" for number, action in enumerate(details.actions)),
         *(_put_back(path) for path in details.late),
         *_closing(details),
     ]
     body = " &&\n".join(steps)
     return sh.script(GUARD_FUNCTIONS + _FUNCTIONS, body)
+
+
+def _quickly(argv: Sequence[str]) -> Sequence[str]:
+    return (_QUICKLY.get(argv[0], argv[0]), *argv[1:])
 
 
 def _closing(details: Details) -> list[str]:

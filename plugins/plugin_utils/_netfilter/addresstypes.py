@@ -41,6 +41,14 @@ def addresses_of_types(
     return found
 
 
+def can_type(host: HostView, version: int, address: object, interface: str | None) -> bool:
+    """Whether the type of an address can be told: where not all of the host's are known, of one that is known alone."""
+    if host.addresses_known:
+        return True
+    own = RangeSet(_local(host, version, None))
+    return interface is None and isinstance(address, int) and address in own
+
+
 def _local(host: HostView, version: int, interface: str | None) -> Iterator[Range]:
     if interface in (None, "lo"):
         yield _LOOPBACK_4 if version == 4 else _LOOPBACK_6

@@ -6,11 +6,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
-from typing import TypeGuard, cast
+from itertools import repeat
+from typing import cast
 
 from ...module_utils._core.ranges import RangeSet
 from .flow import Flow, Value, simplified
-from .matches import Match, Truth
+from .matches import Truth, is_match, is_ruled_out
 from .model import Chain, Fate, Hook, Rule, Ruleset, Step
 from .statements import Statement, Verb, Verdict
 
@@ -92,7 +93,7 @@ class ChainRunner:
             going = exits.onward
             if not going:
                 break
-            if len(going) == 1 and _is_passed_by(rule, going[0]):
+            if all(map(_is_passed_by, repeat(rule), going)):
                 continue
             exits.onward = []
             for flow in going:
@@ -198,19 +199,11 @@ class ChainRunner:
 
 
 def _is_passed_by(rule: Rule, flow: Flow) -> bool:
-    """Whether a rule surely does not concern a flow, by its first match: the quick way through long chains."""
-    items = rule.effective
-    if not items:
-        return True
-    if not is_match(items[0]):
+    """Whether a rule surely does not concern a flow, by one of its conditions: the quick way through long chains."""
+    first = rule.first
+    if first is None:
         return False
-    answer = items[0].evaluate(flow)
-    return len(answer) == 1 and answer[0][1] is Truth.FALSE and not answer[0][0].guessed
-
-
-def is_match(item: Match | Statement) -> TypeGuard[Match]:
-    """Whether an item of a rule is a condition, not a statement."""
-    return hasattr(item, "evaluate")
+    return is_ruled_out(first, flow) or any(map(is_ruled_out, rule.conditions[1:], repeat(flow)))
 
 
 def merged(flows: list[Flow]) -> list[Flow]:

@@ -41,11 +41,15 @@ class FieldValue:
     version: int | None = None
     protocol: int | None = None
 
+    def value(self, flow: Flow) -> Value:
+        """The value of the whole flow: a field is never split."""
+        if self.version not in (None, flow.version) or self.protocol not in (None, flow.protocol):
+            return ABSENT
+        return READERS[self.field](flow)
+
     def evaluate(self, flow: Flow) -> tuple[tuple[Flow, Value], ...]:
         """See Expression."""
-        if self.version not in (None, flow.version) or self.protocol not in (None, flow.protocol):
-            return ((flow, ABSENT),)
-        return ((flow, READERS[self.field](flow)),)
+        return ((flow, self.value(flow)),)
 
 
 @dataclass(frozen=True)
@@ -61,6 +65,18 @@ class Unknown:
         if self.version not in (None, flow.version) or self.protocol not in (None, flow.protocol):
             return ((flow, ABSENT),)
         return ((flow, None),)
+
+
+@dataclass(frozen=True)
+class Perhaps:
+    """1 or 0, nobody knows which, for packets of this protocol; 0 for all others: whether they have an option of it."""
+
+    name: str
+    protocol: int
+
+    def evaluate(self, flow: Flow) -> tuple[tuple[Flow, Value], ...]:
+        """See Expression."""
+        return ((flow, None if flow.protocol == self.protocol else 0),)
 
 
 @dataclass(frozen=True)

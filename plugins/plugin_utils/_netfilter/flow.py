@@ -31,6 +31,7 @@ FIN, SYN, RST, PSH, ACK, URG, ECE, CWR = (1 << bit for bit in range(8))
 # A client or a server may offer explicit congestion notification by these flags (RFC 3168, 6.1.1).
 OPENING_FLAGS = RangeSet([(SYN, SYN), (SYN | ECE | CWR, SYN | ECE | CWR)])
 ANSWERING_FLAGS = RangeSet([(SYN | ACK, SYN | ACK), (SYN | ACK | ECE, SYN | ACK | ECE)])
+DATA_FLAGS = PSH | ACK
 
 # include/uapi/linux/netfilter/nf_conntrack_common.h, as the bits that nft compares
 STATE_INVALID, STATE_ESTABLISHED, STATE_RELATED, STATE_NEW, STATE_UNTRACKED = 1, 2, 4, 8, 64
@@ -40,6 +41,7 @@ STATUS_EXPECTED, STATUS_SEEN_REPLY, STATUS_ASSURED, STATUS_CONFIRMED, STATUS_SNA
 PACKET_HOST = 0
 
 INTERFACE_NAME_OCTETS = 16
+_LONGEST = 0xFFFF  # what the header's length can say; of IPv6 that is without the header itself
 
 _NO_FRAGMENT = RangeSet([(0, 0), (0x4000, 0x4000)])  # offset 0, with and without "do not fragment" (RFC 791, 3.1)
 
@@ -60,13 +62,13 @@ def interface_prefix(prefix: str) -> RangeSet:
 class Flow:
     """A packet for all of ``clients`` at once, in one state. See the module's text for what a Value says.
 
-    ``linked`` names the header field that holds the clients (``source`` on arrival, ``destination`` for the answer,
-    empty once that field was translated). ``tracking`` is how conntrack sees the packet now: ``none`` (before its
-    hook), ``tracked``, ``untracked``; ``connection_known``: the packet was tracked on
-    arrival, in ``connection_zone``. ``original_...`` is how the connection began, ``reply_...`` how its answers look to
-    this host (``reply_linked``: they go to the clients; ``turned``: conntrack takes the answer for the first packet);
-    ``translated`` holds ``source`` and ``destination`` once a
-    nat chain has settled that translation.
+    ``linked`` names the header field that holds the clients (``source`` on the way to the host, ``destination`` for the
+    answer, empty once that field was translated). ``tracking`` is how conntrack sees the packet now: ``none`` (before
+    its hook), ``tracked``, ``untracked``; ``connection_known``: it has seen the connection's first packet, in
+    ``connection_zone``; ``answer_known``: the answer, too. ``answering`` is the address and port that the first packet
+    came to and that answer. ``original_...`` is how the connection began, ``reply_...`` how its answers look to this
+    host (``reply_linked``: they go to the clients; ``turned``: conntrack takes the answer for the first packet);
+    ``translated`` holds ``source`` and ``destination`` once a nat chain has settled that translation.
     ``assumptions`` are the undecidable rules that were guessed on the way here, with the guess; ``guessed`` tells the
     simulator that the last match narrowed something that nobody knows. ``trail`` are the rules and policies that let
     the packet through or translated it.
@@ -90,6 +92,7 @@ class Flow:
     packet_type: Value = PACKET_HOST
     tracking: str = "none"
     connection_known: bool = False
+    answer_known: bool = False
     state: int = STATE_NEW
     status: int = 0
     direction: int = 0
@@ -98,6 +101,7 @@ class Flow:
     connection_zone: Value = 0
     original_destination: Value = None
     original_port: Value = ABSENT
+    answering: tuple[Value, Value] = (None, ABSENT)
     reply_source: Value = None
     reply_port: Value = ABSENT
     reply_destination: Value = None
@@ -173,6 +177,8 @@ class Field(str, Enum):
     CT_FAMILY = "ct l3proto"
     CT_REPLY_SOURCE_PORT = "ct reply proto-src"
     CT_REPLY_DESTINATION_PORT = "ct reply proto-dst"
+    LENGTH = "length"  # of the packet with all its headers
+    PAYLOAD_LENGTH = "ip6 length"
     NOTHING = "nothing"  # a field that none of our packets has
     ZERO = "zero"  # how often a header is there that none of our packets has
 
@@ -267,6 +273,19 @@ def _of_connection(attribute: str) -> Callable[[Flow], Value]:
     return read
 
 
+def _length(flow: Flow, base: int) -> Value:
+    """How long a packet may be whose IP header counts ``base`` octets.
+
+    A SYN and its answer carry options alone, of at most 40 octets (RFC 9293, 3.1); a datagram may carry nothing.
+    """
+    longest = _LONGEST if flow.version == 4 else base + _LONGEST
+    if flow.protocol != TCP:
+        return RangeSet([(base + 8, longest)])
+    if flow.tcp_flags == DATA_FLAGS:
+        return RangeSet([(base + 21, longest)])
+    return RangeSet([(base + 20, base + 60)])
+
+
 READERS: dict[Field, Callable[[Flow], Value]] = {
     Field.SOURCE: lambda flow: flow.source,
     Field.DESTINATION: lambda flow: flow.destination,
@@ -308,6 +327,8 @@ READERS: dict[Field, Callable[[Flow], Value]] = {
     Field.TRANSPORT_DESTINATION: lambda flow: flow.destination_port if flow.destination_port != ABSENT else None,
     Field.CT_PROTOCOL: _of_connection("protocol"),
     Field.CT_FAMILY: lambda flow: (2 if flow.version == 4 else 10) if flow.tracking == "tracked" else ABSENT,
+    Field.LENGTH: lambda flow: _length(flow, 20 if flow.version == 4 else 40),
+    Field.PAYLOAD_LENGTH: lambda flow: _length(flow, 0),
     Field.NOTHING: lambda flow: ABSENT,
     Field.ZERO: lambda flow: 0,
     # A packet that arrives has no socket yet; the answer's is the service's, whose user nobody knows.

@@ -14,9 +14,16 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from .chains import ChainRunner, Place, merged
-from .flow import STATE_NEW, UDP, Flow
+from .flow import DATA_FLAGS, STATE_NEW, UDP, Flow
 from .model import Chain, Hook, HostView, Ruleset
-from .translation import DESTINATION, SOURCE, untranslate_destination, untranslate_source
+from .translation import (
+    DESTINATION,
+    SOURCE,
+    translate_destination_again,
+    translate_source_again,
+    untranslate_destination,
+    untranslate_source,
+)
 
 CONNTRACK_PRIORITY = -200
 NAT_PRIORITY = {Hook.PREROUTING: -100, Hook.OUTPUT: -100, Hook.INPUT: 100, Hook.POSTROUTING: 100}
@@ -25,6 +32,14 @@ _SETTLES = {
     Hook.OUTPUT: DESTINATION,
     Hook.INPUT: SOURCE,
     Hook.POSTROUTING: SOURCE,
+}
+# What becomes of the packets after a connection's first: on the hooks of destination nat (True) or source nat, by
+# direction.
+_TRANSLATED_AS_BEFORE = {
+    (True, 0): translate_destination_again,
+    (True, 1): untranslate_destination,
+    (False, 0): translate_source_again,
+    (False, 1): untranslate_source,
 }
 # What has the kernel follow connections, in rules of nft and of iptables (nf_ct_netns_get and its callers).
 _OF_CONNECTIONS = re.compile(
@@ -57,11 +72,13 @@ class Hooks:
         return flows
 
     def _bridge_chain(self, chain: Chain, flow: Flow) -> list[Flow]:
-        side = "iif" if self.runner.stage == "arrival" else "oif"
+        side = "iif" if chain.hook in (Hook.PREROUTING, Hook.INPUT) else "oif"
         bridge = self.host.interface(getattr(flow, side) or "")
-        if bridge is None or bridge.kind != "bridge":
+        ports = [item.name for item in self.host.interfaces if bridge and item.master == bridge.name]
+        if bridge is None or (bridge.kind != "bridge" and (bridge.kind or not ports)):
             return [flow]
-        ports = [item.name for item in self.host.interfaces if item.master == bridge.name]
+        if not bridge.kind:  # what has ports is a bridge, a bond or the like
+            return self._perhaps(replace(chain, doubt=f"whether {bridge.name} is a bridge is not known"), flow)
         if not ports:
             return self._perhaps(replace(chain, doubt=f"the ports of {bridge.name} are not known"), flow)
         doubt = f"nobody can tell by which port of {bridge.name} the packet goes"
@@ -131,10 +148,8 @@ class Hooks:
                 done.append(flow)
             elif flow.state == STATE_NEW:
                 asking.append(flow)
-            elif hook in (Hook.PREROUTING, Hook.OUTPUT):
-                done.append(untranslate_destination(flow))
             else:
-                done.append(untranslate_source(flow))
+                done.append(_TRANSLATED_AS_BEFORE[hook in (Hook.PREROUTING, Hook.OUTPUT), flow.direction](flow))
         for chain in chains:
             done += [flow for flow in asking if _SETTLES[hook] in flow.translated]
             asking = [flow for flow in asking if _SETTLES[hook] not in flow.translated]
@@ -149,15 +164,26 @@ def _tracked(flow: Flow) -> Flow:
     """What conntrack's hook makes of a flow (nf_conntrack_in).
 
     The answer of a connection that conntrack was kept from seeing is to it the first packet of a new one for UDP, and
-    invalid for the rest: a SYN+ACK or an echo reply begins nothing.
+    invalid for the rest: a SYN+ACK or an echo reply begins nothing. The client's next packet is invalid where the
+    answer was not seen. TCP's data of a connection that was not seen is taken for the first packet of one, as the
+    sysctl nf_conntrack_tcp_loose has it unless it was changed.
     """
     if flow.tracking == "untracked":
         return flow
+    same = flow.connection_known and flow.ct_zone == flow.connection_zone
+    if flow.direction == 0 and (flow.state == STATE_NEW or not same):
+        begun = replace(flow, tracking="tracked", connection_known=True, connection_zone=flow.ct_zone)
+        return begun if flow.state == STATE_NEW else _picked_up(begun)
     if flow.direction == 0:
-        return replace(flow, tracking="tracked", connection_known=True, connection_zone=flow.ct_zone)
-    if flow.connection_known and flow.ct_zone == flow.connection_zone:
-        return replace(flow, tracking="tracked")
-    if flow.protocol == UDP:
+        return replace(flow, tracking="tracked") if flow.answer_known else flow
+    if same:
+        return replace(flow, tracking="tracked", answer_known=True)
+    if flow.protocol == UDP or flow.tcp_flags == DATA_FLAGS:
         begun = replace(flow, tracking="tracked", state=STATE_NEW, status=0, direction=0)
         return replace(begun, turned=True, translated=frozenset())
     return flow
+
+
+def _picked_up(flow: Flow) -> Flow:
+    """A connection that conntrack sees for the first time when it has begun already."""
+    return replace(flow, state=STATE_NEW, status=0, translated=frozenset())

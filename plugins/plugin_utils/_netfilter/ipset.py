@@ -12,12 +12,13 @@ from itertools import groupby, pairwise
 
 from ...module_utils._core.ranges import Range, RangeSet
 from .flow import interface_prefix, interface_value
-from .sets import Box, SetContent
+from .sets import Box, SetContent, address_numbers
 from .xtables_lines import UnreadableError, shown
 from .xtables_values import ALL_BITS, WIDTHS, address, icmp_type, number, protocol
 
 _VERSIONS = {"inet": 4, "inet6": 6}
 _PHYSICAL = "physdev:"
+_NO_LINE = "\n"
 _DECIDABLE = {"ip", "net", "port", "iface", "mark", "mac"}
 
 
@@ -71,6 +72,9 @@ class IpSet:
     def _content(self, *, excluded: bool) -> SetContent:
         if "iface" in self.dimensions:
             return SetContent(self._width(), self._of_interfaces(physical=False, excluded=excluded))
+        plain = self._plain_ranges()
+        if plain is not None:
+            return SetContent.of_ranges(RangeSet(() if excluded else plain))
         boxes = list(self._boxes())
         if not any(nomatch for _box, nomatch in boxes):
             return SetContent(self._width(), () if excluded else (box for box, _nomatch in boxes))
@@ -78,6 +82,22 @@ class IpSet:
         if len(nets) != 1:
             raise UnreadableError(f"the set {shown(self.name)} has exceptions in more than one dimension")
         return SetContent(self._width(), _layered(boxes, self._width(nets[0]), excluded=excluded))
+
+    def _plain_ranges(self) -> list[Range] | None:
+        """The short way for the many elements of a set of addresses or networks alone; None where it has others."""
+        if self.dimensions not in (("ip",), ("net",)) or any("nomatch" in line for line in self.lines):
+            return None
+        version = self.version or 4
+        width = WIDTHS[version]
+        usual_length = str(self._netmask if self.dimensions == ("ip",) else width)
+        sizes = {str(length): (1 << width - length) - 1 for length in range(width + 1)}
+        elements = [line.partition(" ")[0].partition("/") for line in self.lines]
+        try:
+            numbers = address_numbers(version, [base for base, _slash, _length in elements])
+            found = [sizes[length or usual_length] for _base, _slash, length in elements]
+        except (OSError, KeyError):
+            return None
+        return [(number & ~size, number | size) for number, size in zip(numbers, found, strict=True)]
 
     def _of_interfaces(self, *, physical: bool, excluded: bool) -> Iterator[Box]:
         """Of hash:net,iface, the narrowest network that holds an address hides all wider ones, of any interface.
@@ -156,16 +176,21 @@ def parse_ipsets(text: str | None) -> Mapping[str, IpSet]:
     so that a rule that asks for such a set cannot be decided.
     """
     sets: dict[str, IpSet] = {}
+    beginning, lines = _NO_LINE, list[str]()  # of the set whose elements are being listed
     for line in (text or "").splitlines():
+        if line.startswith(beginning):
+            lines.append(line[len(beginning) :])
+            continue
         command, _space, rest = line.partition(" ")
         name, _space, rest = rest.partition(" ")
-        if command == "add":
-            if name in sets:
-                sets[name].lines.append(rest)
-        elif command == "create":
+        if command == "create":
+            beginning = _NO_LINE
             found = _created(name, rest.split())
             if found:
                 sets[name] = found
+        elif command == "add" and name in sets:
+            beginning, lines = f"add {name} ", sets[name].lines
+            lines.append(rest)
     return sets
 
 

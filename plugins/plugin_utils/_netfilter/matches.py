@@ -8,13 +8,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import Enum
-from typing import Protocol
+from typing import Protocol, TypeGuard
 
 from ...module_utils._core.ranges import RangeSet
-from .addresstypes import addresses_of_types
+from .addresstypes import addresses_of_types, can_type
 from .expressions import Expression, FieldValue, holds_clients, listed, narrow
-from .flow import ABSENT, Field, Flow, Value
-from .sets import SetContent, apart, common_part
+from .flow import ABSENT, READERS, Field, Flow, Value, simplified
+from .sets import SetContent, apart
 
 
 class Truth(Enum):
@@ -53,6 +53,12 @@ class ValueIn:
     values: RangeSet
     negated: bool = False
 
+    def excludes(self, value: int | RangeSet) -> bool:
+        """Whether no number of a value meets the condition."""
+        if isinstance(value, int):
+            return (value in self.values) is self.negated
+        return self.values.covers(value) if self.negated else not value & self.values
+
     def evaluate(self, flow: Flow) -> Answer:
         """See Match."""
         inside, outside = (Truth.FALSE, Truth.TRUE) if self.negated else (Truth.TRUE, Truth.FALSE)
@@ -65,7 +71,7 @@ class ValueIn:
             elif value == ABSENT:
                 answer.append((part, Truth.FALSE))
             else:
-                answer.extend(_split(part, self.expression, value, common_part(value, self.values), inside, outside))
+                answer.extend(_split(part, self.expression, value, value & self.values, inside, outside))
         return tuple(answer)
 
 
@@ -77,6 +83,14 @@ class ValueBetween:
     low: int
     high: int
     negated: bool = False
+
+    def excludes(self, value: int | RangeSet) -> bool:
+        """Whether no number of a value meets the condition."""
+        if isinstance(value, int):
+            return (self.low <= value <= self.high) is self.negated
+        if self.negated:
+            return self.low <= value.ranges[0][0] and value.ranges[-1][1] <= self.high
+        return apart(value, self.low, self.high)
 
     def evaluate(self, flow: Flow) -> Answer:
         """See Match."""
@@ -92,9 +106,25 @@ class ValueBetween:
             elif apart(value, self.low, self.high):
                 answer.append((part, outside))
             else:
-                common = common_part(value, RangeSet([(self.low, self.high)]))
+                common = value & RangeSet([(self.low, self.high)])
                 answer.extend(_split(part, self.expression, value, common, inside, outside))
         return tuple(answer)
+
+
+def is_match(item: object) -> TypeGuard[Match]:
+    """Whether an item of a rule is a condition, not a statement."""
+    return hasattr(item, "evaluate")
+
+
+def is_ruled_out(match: Match, flow: Flow) -> bool:
+    """Whether a match is surely false for all of a flow. Said without splitting the flow where that costs much."""
+    if isinstance(match, (ValueBetween, ValueIn)) and isinstance(match.expression, FieldValue):
+        value = match.expression.value(flow)
+        return value is not None and ((isinstance(value, RangeSet) and not value) or match.excludes(value))
+    if isinstance(match, InSet) and isinstance(simplified(flow.clients), RangeSet):
+        return False
+    answer = match.evaluate(flow)
+    return len(answer) == 1 and answer[0][1] is Truth.FALSE and not answer[0][0].guessed
 
 
 def _split(
@@ -111,8 +141,10 @@ def _split(
     return ((first, inside), (second, outside))
 
 
-def field_in(field: Field, values: RangeSet, *, negated: bool = False) -> ValueIn:
+def field_in(field: Field, values: RangeSet, *, negated: bool = False) -> ValueIn | ValueBetween:
     """A field of the packet is among these values (see ValueIn)."""
+    if len(values.ranges) == 1:
+        return ValueBetween(FieldValue(field), *values.ranges[0], negated)
     return ValueIn(FieldValue(field), values, negated)
 
 
@@ -199,11 +231,11 @@ class InSet:
 
     def _split(self, flow: Flow, values: Sequence[Value], shared: int) -> Answer:
         sure, possible = self.content.along(values, shared)
-        within = common_part(flow.clients, sure)
-        perhaps = within if possible is sure else common_part(flow.clients, possible)
+        within = flow.clients & sure
+        perhaps = within if possible is sure else flow.clients & possible
         parts = (
             (within, Truth.TRUE),
-            (perhaps - within, Truth.MAYBE),
+            (RangeSet() if perhaps is within else perhaps - within, Truth.MAYBE),
             (flow.clients - perhaps, Truth.FALSE),
         )
         return tuple((flow.with_clients(clients), self._truth(truth)) for clients, truth in parts if clients)
@@ -230,7 +262,7 @@ class LocalAddress:
         """See Match."""
         name = {"iif": flow.iif, "oif": flow.oif}.get(self.interface or "")
         values = addresses_of_types(flow.host, flow.version, self.types, name)
-        if values is None:
+        if values is None or not can_type(flow.host, flow.version, READERS[self.which](flow), name):
             return ((flow, Truth.MAYBE),)
         return ValueIn(FieldValue(self.which), values, self.negated).evaluate(flow)
 

@@ -14,7 +14,8 @@ from dataclasses import dataclass, field
 from enum import Enum
 from functools import cached_property
 from ipaddress import IPv4Address, IPv4Interface, IPv4Network, IPv6Address, IPv6Interface, IPv6Network
-from typing import TYPE_CHECKING
+from itertools import takewhile
+from typing import TYPE_CHECKING, cast
 
 from ...module_utils._core.addressset import AddressSet
 
@@ -60,12 +61,16 @@ class Interface:
 
 @dataclass(frozen=True)
 class Route:
-    """A route of the main table: the packets to ``network`` leave by ``interface``."""
+    """A route of the main table: the packets to ``network`` leave by ``interface``; where it is empty, they do not.
+
+    ``one_of_several``: its network has other routes that packets may take as well.
+    """
 
     network: IPv4Network | IPv6Network
     interface: str
     gateway: IPv4Address | IPv6Address | None = None
     preferred_source: IPv4Address | IPv6Address | None = None
+    one_of_several: bool = False
 
 
 @dataclass(frozen=True)
@@ -74,11 +79,26 @@ class HostView:
 
     ``forwards`` says whether packets to others are sent on (sysctl ``net.ipv4.ip_forward``,
     ``net.ipv6.conf.all.forwarding``), per family of packets (``ip``, ``ip6``); a family that is not named is unknown.
+    ``other_tables``: there are more tables of routes than the main one, so that ``routes_to`` is not all.
+    ``addresses_known``: no address of the host is missing.
     """
 
     interfaces: tuple[Interface, ...]
     routes_to: tuple[Route, ...] = ()
     forwards: Mapping[str, bool] = field(default_factory=dict)
+    other_tables: bool = False
+    addresses_known: bool = True
+
+    def routes(self, version: int) -> tuple[Route, ...]:
+        """The routes of one family, 4 or 6, in their order."""
+        return tuple(route for route in self.routes_to if route.network.version == version)
+
+    def ways(self, route: Route) -> tuple[str, ...]:
+        """The interfaces of which packets to the route's network may take any."""
+        if not route.one_of_several:
+            return (route.interface,)
+        equals = (item for item in self.routes_to if item.one_of_several and item.network == route.network)
+        return tuple(dict.fromkeys(item.interface for item in equals))
 
     def interface(self, name: str) -> Interface | None:
         """The interface of this name, None where there is none."""
@@ -121,6 +141,16 @@ class Rule:
             if hasattr(item, "apply") and not getattr(item, "without_effect", False):
                 last = number
         return self.statements[:last]
+
+    @cached_property
+    def conditions(self) -> tuple[Match, ...]:
+        """The matches before the first statement. A packet for which one of them is false goes on to the next rule."""
+        return cast("tuple[Match, ...]", tuple(takewhile(lambda item: hasattr(item, "evaluate"), self.effective)))
+
+    @cached_property
+    def first(self) -> Match | None:
+        """The first of the conditions, None where there is none."""
+        return self.conditions[0] if self.conditions else None
 
 
 @dataclass(frozen=True, eq=False)
@@ -196,7 +226,8 @@ class Step:
 class Outcome:
     """The fate of a part of the packet's sources; the parts of all outcomes of a walk are the whole, without overlap.
 
-    ``stage`` is ``arrival`` or ``answer``: which half of the way decided. ``decided_by`` ends with the deciding step;
+    ``stage`` tells which part of the way decided: ``arrival``, ``answer``, or ``established`` for what the client sends
+    over a TCP connection that has begun. ``decided_by`` ends with the deciding step;
     for UNDECIDED it holds those that could not be decided. ``delivered`` is ``local`` or ``forwarded``.
     """
 

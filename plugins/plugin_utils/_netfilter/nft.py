@@ -10,6 +10,8 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from .late_rules import LateRule
+from .matches import Match, is_match
 from .model import Chain, Hook, Rule
 from .nft_matches import TableContext
 from .nft_sets import NamedSet
@@ -17,6 +19,7 @@ from .nft_statements import read_statements
 from .nft_text import RuleText
 
 _HOOKS = {hook.value: hook for hook in Hook}
+_CHANGES = ("add", "update", "delete")  # what a rule does to a set; looked for in the text, for few have such rules
 
 
 @dataclass
@@ -35,12 +38,12 @@ def parse_nft(text: str) -> NftTables:
     except (ValueError, KeyError, TypeError, StopIteration, AttributeError, RecursionError):
         return NftTables(gaps=("the kernel's rules could not be read: the list of nft is not the JSON it should be",))
     try:
-        return _read_objects(kinds)
+        return _read_objects(kinds, some_change=any(f'"{name}"' in text for name in _CHANGES))
     except (ValueError, KeyError, TypeError, AttributeError, IndexError) as error:
         return NftTables(gaps=(f"the kernel's rules could not be read: nft's list is not as expected ({error!r})",))
 
 
-def _read_objects(objects: list[tuple[str, Any]]) -> NftTables:
+def _read_objects(objects: list[tuple[str, Any]], *, some_change: bool) -> NftTables:
     dormant: dict[tuple[str, str], str] = {}
     rules: dict[tuple[str, str, str], list[Mapping[str, Any]]] = {}
     sets: dict[tuple[str, str], dict[str, NamedSet]] = {}
@@ -55,7 +58,8 @@ def _read_objects(objects: list[tuple[str, Any]]) -> NftTables:
             chains.append(body)
         elif kind == "rule":
             rules.setdefault((body["family"], body["table"], body["chain"]), []).append(body)
-    _note_changes(rules, sets)
+    if some_change:
+        _note_changes(rules, sets)
     found = NftTables()
     for body in chains:
         where = (body["family"], body["table"])
@@ -121,12 +125,24 @@ def _devices(body: Mapping[str, Any]) -> Iterator[str]:
     yield from (names if isinstance(names, list) else [names])
 
 
+class _ListedRule(LateRule):
+    """A rule of the listing; its material is the rule's body and the context of its table."""
+
+    def read(self) -> Rule:
+        """See LateRule."""
+        body, context = self.material
+        statements = read_statements(body.get("expr") or [], context)
+        return Rule(statements, self.text, self.position, body.get("handle"), body.get("comment"))
+
+    def read_first(self) -> Match | None:
+        """See LateRule."""
+        body, context = self.material
+        first = read_statements((body.get("expr") or [])[:1], context)
+        return first[0] if first and is_match(first[0]) else None
+
+
 def _read_rule(body: Mapping[str, Any], position: int, context: TableContext) -> Rule:
     expressions = body.get("expr") or []
-    return Rule(
-        read_statements(expressions, context),
-        RuleText(expressions),
-        position,
-        body.get("handle"),
-        body.get("comment"),
-    )
+    if not isinstance(expressions, list):
+        raise TypeError("a rule whose statements are no list")
+    return _ListedRule((body, context), RuleText(expressions), position)

@@ -9,7 +9,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from .expressions import Bitwise, Constant, Expression, FieldValue, Unknown
+from .expressions import Bitwise, Constant, Expression, FieldValue, Perhaps, Unknown
 from .flow import ICMP, ICMPV6, TCP, UDP, Field
 from .maps import MapContent, MapValue
 from .nft_values import NotUnderstoodError, number
@@ -47,6 +47,7 @@ META: dict[str, Typed] = {
     "skuid": _field(Field.SOCKET_OWNER, "uid"),
     "skgid": _field(Field.SOCKET_OWNER, "gid"),
     "protocol": _field(Field.ETHER_TYPE, "ether_type"),
+    "length": _field(Field.LENGTH, "integer"),
     "ipsec": Typed(Unknown("meta ipsec"), "boolean"),
 }
 CT: dict[str, Typed] = {
@@ -73,12 +74,14 @@ PAYLOAD: dict[tuple[str, str], Typed] = {
     ("ip", "saddr"): _field(Field.SOURCE, "ipv4_addr", _V4),
     ("ip", "daddr"): _field(Field.DESTINATION, "ipv4_addr", _V4),
     ("ip", "protocol"): _field(Field.PROTOCOL, "inet_proto", _V4),
+    ("ip", "length"): _field(Field.LENGTH, "integer", _V4),
     ("ip", "version"): _field(Field.VERSION, "integer", _V4),
     ("ip", "frag-off"): _field(Field.FRAGMENT, "integer", _V4),
     ("ip6", "saddr"): _field(Field.SOURCE, "ipv6_addr", _V6),
     ("ip6", "daddr"): _field(Field.DESTINATION, "ipv6_addr", _V6),
     # None of our packets has extension headers.
     ("ip6", "nexthdr"): _field(Field.PROTOCOL, "inet_proto", _V6),
+    ("ip6", "length"): _field(Field.PAYLOAD_LENGTH, "integer", _V6),
     ("ip6", "version"): _field(Field.VERSION, "integer", _V6),
     ("tcp", "sport"): _field(Field.SOURCE_PORT, "inet_service", None, TCP),
     ("tcp", "dport"): _field(Field.DESTINATION_PORT, "inet_service", None, TCP),
@@ -217,7 +220,13 @@ def _read_ip_option(body: dict[str, Any]) -> Typed:
 
 
 def _read_tcp_option(body: dict[str, Any]) -> Typed:
-    return Typed(Unknown(f"tcp option {body.get('name', '')}".strip(), None, TCP), UNKNOWN)
+    name = f"tcp option {body.get('name', '')}".strip()
+    # Whether it is there can be asked of any packet (nft_exthdr_tcp_eval).
+    return Typed(Unknown(name, None, TCP), UNKNOWN) if "field" in body else Typed(Perhaps(name, TCP), "boolean")
+
+
+def _read_sctp_chunk(body: dict[str, Any]) -> Typed:
+    return Typed(FieldValue(Field.NOTHING), UNKNOWN) if "field" in body else Typed(FieldValue(Field.ZERO), "boolean")
 
 
 _READERS: dict[str, Callable[[Any], Typed]] = {
@@ -228,4 +237,5 @@ _READERS: dict[str, Callable[[Any], Typed]] = {
     "exthdr": _read_exthdr,
     "ip option": _read_ip_option,
     "tcp option": _read_tcp_option,
+    "sctp chunk": _read_sctp_chunk,
 }

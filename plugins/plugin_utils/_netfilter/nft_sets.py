@@ -5,8 +5,7 @@
 
 from __future__ import annotations
 
-import socket
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -15,8 +14,10 @@ from .flow import Value, simplified
 from .maps import MapContent
 from .nft_values import WIDTHS, NotUnderstoodError, bounds
 from .nft_verdicts import read_verdict
-from .sets import Box, SetContent
+from .sets import Box, SetContent, address_numbers
 from .statements import Verdict
+
+_VERSIONS = {"ipv4_addr": 4, "ipv6_addr": 6}
 
 
 @dataclass
@@ -42,27 +43,41 @@ class NamedSet:
         return self.size is not None and len(self.elements) >= self.size
 
 
-def set_content(kinds: tuple[str, ...], elements: Iterable[Any]) -> SetContent:
+def set_content(kinds: tuple[str, ...], elements: Sequence[Any]) -> SetContent:
     """The elements of a set of these types. Raises NotUnderstoodError."""
     if len(kinds) == 1:
         return SetContent.of_ranges(RangeSet(_single(kinds[0], elements)))
     return SetContent(len(kinds), (box(kinds, item) for item in elements))
 
 
-def _single(kind: str, elements: Iterable[Any]) -> list[Range]:
-    """The ranges of a set of one dimension. The many plain addresses of a big set take the short way."""
-    found: list[Range] = []
-    family = {"ipv4_addr": socket.AF_INET, "ipv6_addr": socket.AF_INET6}.get(kind)
-    for item in elements:
-        if family is None or not isinstance(item, str) or item == "*":
-            found.append(box((kind,), item)[0])
-            continue
-        try:
-            value = int.from_bytes(socket.inet_pton(family, item), "big")
-        except OSError as error:
-            raise NotUnderstoodError(f"{item!r} as an address") from error
-        found.append((value, value))
+def _single(kind: str, elements: Sequence[Any]) -> list[Range]:
+    """The ranges of a set of one dimension. The many plain addresses and prefixes of a big set take the short way."""
+    version = _VERSIONS.get(kind)
+    if version is None:
+        return [box((kind,), item)[0] for item in elements]
+    plain = [item for item in elements if isinstance(item, str) and item != "*"]
+    found = [(address, address) for address in _addresses(version, plain)]
+    if len(found) == len(elements):
+        return found
+    networks = [item["prefix"] for item in elements if isinstance(item, dict) and "prefix" in item]
+    sizes = [(1 << WIDTHS[kind] - length) - 1 for length in range(WIDTHS[kind] + 1)]
+    addresses = _addresses(version, [network["addr"] for network in networks])
+    found += [(low, low | sizes[network["len"]]) for low, network in zip(addresses, networks, strict=True)]
+    if len(found) < len(elements):
+        found += [
+            box((kind,), item)[0]
+            for item in elements
+            if item == "*" or (not isinstance(item, str) and not (isinstance(item, dict) and "prefix" in item))
+        ]
     return found
+
+
+def _addresses(version: int, texts: Sequence[str]) -> Sequence[int]:
+    """The addresses of one family as numbers. Raises NotUnderstoodError."""
+    try:
+        return address_numbers(version, texts)
+    except (OSError, TypeError) as error:
+        raise NotUnderstoodError("an element that is no address") from error
 
 
 def box(kinds: tuple[str, ...], item: Any) -> Box:

@@ -13,6 +13,7 @@ from ...module_utils._core.ranges import RangeSet
 from .chains import End, Place
 from .model import Fate, Outcome, Packet, Step
 
+_WHAT = {"arrival": "the packet", "answer": "the answer", "established": "the connection begins, and its next packet"}
 MOST_STEPS = 20  # more than this are not named in one outcome
 
 
@@ -78,7 +79,7 @@ def _certain(packet: Packet, end: End) -> Outcome:
         return _record(packet, end, "arrival", steps, reason)
     steps = _steps([end.place] if end.place else [])
     verb = "dropped" if end.fate is Fate.DROPPED else f"rejected ({end.reason})" if end.reason else "rejected"
-    what = "the answer" if end.stage == "answer" else "the packet"
+    what = _WHAT[end.stage]
     reason = f"{what} is {verb} by {_described(steps[-1])}" if steps else f"{what} is {verb}: {end.reason}"
     return _record(packet, end, end.stage, steps, reason)
 
@@ -114,6 +115,8 @@ def _described(step: Step) -> str:
     where = f"chain {step.chain} of table {step.family} {step.table}"
     if step.kind == "policy":
         return f"the policy of {where}"
+    if step.kind == "gap" and not step.chain:
+        return step.text
     if step.kind == "gap":
         return f"{where} ({step.text})"
     return f"rule {step.position} of {where} ({step.text})"

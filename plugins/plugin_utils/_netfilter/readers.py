@@ -5,9 +5,7 @@
 
 from __future__ import annotations
 
-import gc
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
 from dataclasses import replace
 
 from .ipset import parse_ipsets
@@ -33,53 +31,66 @@ def read_ruleset(*, nft: str | None, xtables: Sequence[str], ipset: str | None) 
     backend), ``ipset`` that of ``ipset save``; None where it is not known. Never raises: what cannot be read becomes a
     gap, or a rule that nobody can decide.
     """
-    with _collector_paused():
-        listed = parse_nft(nft) if nft is not None else NftTables()
-        tables, gaps = parse_xtables(xtables, parse_ipsets(ipset))
+    listed = parse_nft(nft) if nft is not None else NftTables()
+    tables, gaps = parse_xtables(xtables, parse_ipsets(ipset), _shapes(listed))
     gaps = (*listed.gaps, *gaps)
     if nft is None and not tables:
         gaps = (*gaps, "neither the rules of nft nor those of iptables are known")
     chains = [_instead_of_arp(chain) for chain in _merged(listed, tables)]
+    chains += _unseen(tables, xtables, nft_is_known=nft is not None)
     return Ruleset(_hooks(chains), {chain.key: chain for chain in chains}, gaps)
 
 
-@contextmanager
-def _collector_paused() -> Iterator[None]:
-    """Within: no garbage collection. Rules are a great many objects without a cycle; looking for one costs a third."""
-    was_on = gc.isenabled()
-    gc.disable()
-    try:
-        yield
-    finally:
-        if was_on:
-            gc.enable()
+def _shapes(listed: NftTables) -> dict[tuple[str, str], dict[str, tuple[str | None, int]]]:
+    """What the tables of nft look like, by family and name: each chain's policy and how many rules it has."""
+    found: dict[tuple[str, str], dict[str, tuple[str | None, int]]] = {}
+    for chain in listed.chains:
+        found.setdefault((chain.family, chain.table), {})[chain.name] = (chain.policy, len(chain.rules))
+    return found
+
+
+def _unseen(tables: Sequence[XtTable], texts: Sequence[str], *, nft_is_known: bool) -> Iterator[Chain]:
+    """A chain that nobody can decide for each family whose rules are not given, or not all of them."""
+    for family, program in (("ip", "iptables"), ("ip6", "ip6tables")):
+        warning = f"# Warning: {program}-legacy tables present"
+        if not nft_is_known and tables and not any(table.family == family for table in tables):
+            what = f"neither {program}-save nor nft tells the rules of the family {family}"
+        elif any(warning in text for text in texts) and all(table.in_nft for table in tables if table.family == family):
+            what = f"{program}-save warns of tables of the older backend, and {program}-legacy-save does not tell them"
+        else:
+            continue
+        rules = (Rule((undecided(what),), what, 1),)
+        for hook in (Hook.INPUT, Hook.FORWARD):
+            yield Chain(family, "not shown", hook.name, rules, "accept", hook)
 
 
 def _merged(listed: NftTables, tables: Sequence[XtTable]) -> Iterator[Chain]:
     """The chains of nft in their order, those that iptables made in the words of iptables; then the older backend's."""
-    saved = {(table.family, table.table): table for table in tables if table.in_nft and not table.problem}
-    shown: dict[tuple[str, str], dict[str, Chain]] = {}
+    saved = {
+        (table.family, table.table, chain.name): chain
+        for table in tables
+        if table.in_nft and not table.problem
+        for chain in table.chains
+    }
+    shown = {(chain.family, chain.table) for chain in listed.chains}
     for chain in listed.chains:
-        where = (chain.family, chain.table)
-        if where in saved and where not in shown:
-            yield from _as_nft_has_them(saved[where], listed)
-        elif where not in saved:
-            yield chain
-        shown.setdefault(where, {})[chain.name] = chain
+        yield _in_words_of_iptables(chain, saved.get(chain.key))
     for table in tables:
         where = (table.family, table.table)
         if not table.in_nft or where not in shown:
-            yield from _of_its_own(table, clashes=not table.in_nft and (where in shown or where in saved))
+            known = any(other.in_nft and (other.family, other.table) == where for other in tables)
+            yield from _of_its_own(table, clashes=not table.in_nft and (where in shown or known))
 
 
-def _as_nft_has_them(table: XtTable, listed: NftTables) -> Iterator[Chain]:
-    """The chains of an iptables table at the hooks and priorities where nft shows them."""
-    shown = {chain.name: chain for chain in listed.chains if (chain.family, chain.table) == (table.family, table.table)}
-    for chain in table.chains:
-        base = shown.get(chain.name)
-        if base is None and chain.hook is not None:
-            continue  # iptables-save lists built-in chains that the kernel does not have yet.
-        yield chain if base is None else replace(chain, hook=base.hook, priority=base.priority, kind=base.kind)
+def _in_words_of_iptables(chain: Chain, saved: Chain | None) -> Chain:
+    """A chain as iptables-save has it, at the hook and priority that nft shows.
+
+    In a table that others share, iptables-save leaves out what it cannot show: a chain that is not there, or with fewer
+    rules, is nft's alone.
+    """
+    if saved is None or len(saved.rules) != len(chain.rules):
+        return chain
+    return replace(saved, hook=chain.hook, priority=chain.priority, kind=chain.kind, policy=chain.policy)
 
 
 def _of_its_own(table: XtTable, *, clashes: bool) -> Iterator[Chain]:

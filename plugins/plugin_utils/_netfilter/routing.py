@@ -8,11 +8,11 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
-from ...module_utils._core.ranges import RangeSet
-from .addresstypes import TYPE_NUMBERS, addresses_of_types
+from ...module_utils._core.ranges import Range, RangeSet
+from .addresstypes import TYPE_NUMBERS, addresses_of_types, can_type
 from .expressions import FieldValue, holds_clients
 from .flow import READERS, Field, Flow, Value, interface_value
-from .model import HostView
+from .model import HostView, Route
 
 LOOPBACK = "lo"
 
@@ -27,6 +27,8 @@ class AddressType:
     def evaluate(self, flow: Flow) -> tuple[tuple[Flow, Value], ...]:
         """See Expression (expressions.py)."""
         name = {"iif": flow.iif, "oif": flow.oif}.get(self.interface)
+        if not can_type(flow.host, flow.version, READERS[self.which](flow), name):
+            return ((flow, None),)
         kinds: list[tuple[RangeSet, Value]] = [
             (addresses_of_types(flow.host, flow.version, frozenset({kind}), name) or RangeSet(), TYPE_NUMBERS[kind])
             for kind in ("local", "broadcast", "multicast", "unicast")
@@ -48,7 +50,7 @@ class WayTo:
 
     def evaluate(self, flow: Flow) -> tuple[tuple[Flow, Value], ...]:
         """See Expression (expressions.py)."""
-        if not flow.host.routes_to:
+        if not flow.host.routes_to or flow.host.other_tables or not flow.host.addresses_known:
             return ((flow, None),)
         if flow.iif == LOOPBACK:
             return ((flow, self._result(flow.host, LOOPBACK)),)
@@ -58,14 +60,20 @@ class WayTo:
         everything = RangeSet([(0, (1 << (32 if flow.version == 4 else 128)) - 1)])
         own = addresses_of_types(flow.host, flow.version, frozenset({"local"})) or RangeSet()
         yield own, 0
-        routes = [route for route in flow.host.routes_to if route.network.version == flow.version]
+        routes = flow.host.routes(flow.version)
         if self.same_interface and flow.version == 6:
-            routes = [route for route in routes if route.interface == flow.iif]
+            routes = tuple(route for route in routes if route.interface == flow.iif)
         for route in sorted(routes, key=lambda route: -route.network.prefixlen):
-            fits = not self.same_interface or route.interface == flow.iif
-            network = (int(route.network.network_address), int(route.network.broadcast_address))
-            yield RangeSet([network]), self._result(flow.host, route.interface) if fits else 0
+            yield RangeSet([_bounds(route)]), self._value(route, flow)
         yield everything, 0
+
+    def _value(self, route: Route, flow: Flow) -> Value:
+        """What is asked of a route; of several that packets may take, what nobody knows."""
+        # The reverse path filter takes any of several ways for the right one (fib_info_nh_uses_dev).
+        names = {name for name in flow.host.ways(route) if not self.same_interface or name == flow.iif}
+        if names <= {""}:
+            return 0
+        return self._result(flow.host, names.pop()) if len(names) == 1 else None
 
     def _result(self, host: HostView, name: str) -> Value:
         if self.by_name:
@@ -85,31 +93,38 @@ def inside(value: Value, values: RangeSet) -> bool | None:
     return None if common and common != value else bool(common)
 
 
-def ways(host: HostView, version: int) -> list[tuple[RangeSet, str]]:
-    """Networks and the interfaces that lead to them, the longest prefix first; the host's own addresses before."""
+def ways(host: HostView, version: int) -> list[tuple[RangeSet, tuple[str, ...]]]:
+    """Networks and the interfaces that lead to them, the longest prefix first; the host's own addresses before.
+
+    Several interfaces: any of them may be taken; an empty name: there is no way. Where rules choose among several
+    tables of routes, packets may leave by any interface.
+    """
     own = addresses_of_types(host, version, frozenset({"local"}))
-    ways = [(own, "lo")] if own else []
-    routes = sorted(
-        (route for route in host.routes_to if route.network.version == version),
-        key=lambda route: -route.network.prefixlen,
-    )
-    for route in routes:
-        network = (int(route.network.network_address), int(route.network.broadcast_address))
-        ways.append((RangeSet([network]), route.interface))
-    return ways
+    everything = RangeSet([(0, (1 << (32 if version == 4 else 128)) - 1)])
+    found: list[tuple[RangeSet, tuple[str, ...]]] = [(own, ("lo",))] if own else []
+    if host.other_tables:
+        names = (item.name for item in host.interfaces if item.addresses and item.name != LOOPBACK)
+        return [*found, (everything, tuple(names))]
+    for route in sorted(host.routes(version), key=lambda route: -route.network.prefixlen):
+        found.append((RangeSet([_bounds(route)]), host.ways(route)))
+    return found
 
 
-def interface_to(host: HostView, version: int, destination: Value) -> str | None:
-    """The interface by which a destination of one family (4 or 6) is reached; None where that is not known."""
-    if destination is None:
+def _bounds(route: Route) -> Range:
+    return int(route.network.network_address), int(route.network.broadcast_address)
+
+
+def interfaces_to(host: HostView, version: int, destination: Value) -> tuple[str, ...] | None:
+    """The interfaces by which a destination of one family (4 or 6) is reached (see ``ways``); None: not known."""
+    if destination is None or not host.routes_to:
         return None
-    for network, name in ways(host, version):
+    for network, names in ways(host, version):
         where = inside(destination, network)
         if where is None:
             return None
         if where:
-            return name
-    return None
+            return names
+    return ("",)
 
 
 def _by_address(which: Field, flow: Flow, results: Iterable[tuple[RangeSet, Value]]) -> tuple[tuple[Flow, Value], ...]:

@@ -7,6 +7,9 @@ from __future__ import annotations
 
 from bisect import bisect_left
 from collections.abc import Iterable, Iterator, Sequence
+from itertools import repeat
+from socket import AF_INET, AF_INET6, inet_pton
+from struct import iter_unpack, unpack
 
 from ...module_utils._core.ranges import Range, RangeSet
 from .flow import Value
@@ -114,18 +117,9 @@ def apart(values: RangeSet, low: int, high: int) -> bool:
     return index == 0 or values.ranges[index - 1][1] < low
 
 
-def common_part(values: RangeSet, others: RangeSet) -> RangeSet:
-    """The numbers in both sets; quick where one has many more ranges than the other and few of them matter."""
-    if not values or not others:
-        return RangeSet()
-    return _within(values, others) & _within(others, values)
-
-
-def _within(values: RangeSet, limits: RangeSet) -> RangeSet:
-    """The ranges of a set that may touch another set, by its lowest and highest number."""
-    low, high = limits.ranges[0][0], limits.ranges[-1][1]
-    first = bisect_left(values.ranges, (low, low))
-    if first and values.ranges[first - 1][1] >= low:
-        first -= 1
-    last = bisect_left(values.ranges, (high + 1, 0))
-    return values if last - first == len(values.ranges) else RangeSet(values.ranges[first:last])
+def address_numbers(version: int, texts: Sequence[str]) -> Sequence[int]:
+    """Many addresses of one family (4 or 6) as numbers. Raises OSError for what is no address."""
+    octets = b"".join(map(inet_pton, repeat(AF_INET if version == 4 else AF_INET6), texts))
+    if version == 4:
+        return unpack(f">{len(texts)}I", octets)
+    return [high << 64 | low for high, low in iter_unpack(">QQ", octets)]

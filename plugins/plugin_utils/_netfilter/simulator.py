@@ -3,6 +3,9 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """The packet simulator: a new packet's way in and its answer's way out, over every hook, in three-valued logic.
 
+A TCP connection is open once data has gone both ways, so after the SYN and its answer the packets that follow are
+walked too: the client's next, and the service's.
+
 The order of the hooks and what happens between them is the kernel's: include/uapi/linux/netfilter_ipv4.h for the
 priorities, net/netfilter/nf_conntrack_core.c and nf_nat_core.c for what conntrack and translation do.
 """
@@ -13,34 +16,38 @@ from dataclasses import dataclass, replace
 
 from ...module_utils._core.ranges import RangeSet
 from .addresstypes import addresses_of_types
-from .chains import ChainRunner
+from .chains import ChainRunner, Place
 from .flow import (
     ABSENT,
     ANSWERING_FLAGS,
+    DATA_FLAGS,
     ECHO_REPLY,
     ECHO_REQUEST,
     ICMP,
     ICMPV6,
     OPENING_FLAGS,
     STATE_ESTABLISHED,
+    STATUS_ASSURED,
     STATUS_CONFIRMED,
     STATUS_SEEN_REPLY,
+    STATUS_SNAT,
     TCP,
     UDP,
     Flow,
     simplified,
 )
 from .hooks import Hooks
-from .model import Fate, Hook, HostView, Outcome, Packet, Ruleset
+from .model import Chain, Fate, Hook, HostView, Outcome, Packet, Ruleset
 from .outcomes import outcomes_of
-from .routing import LOOPBACK, inside, interface_to, ways
+from .routing import LOOPBACK, inside, interfaces_to, ways
 from .translation import DESTINATION, SOURCE
 
+_SHARED = Place(Chain("", "", "", (), doubt="by which of several ways the packet leaves"), None, "gap")
 _CLIENT_PORTS = RangeSet([(1024, 65535)])
 
 
 def walk(ruleset: Ruleset, packet: Packet, host: HostView) -> tuple[Outcome, ...]:
-    """What becomes of a new packet and of its answer, for each part of the packet's sources.
+    """What becomes of a new packet and of those that follow it, for each part of the packet's sources.
 
     The parts partition ``packet.source``. UNDECIDED where the rules alone do not decide, naming those that do not.
     Addresses of a network that nobody else can send from, the host's own and the broadcast ones, are no part of their
@@ -54,7 +61,7 @@ def walk(ruleset: Ruleset, packet: Packet, host: HostView) -> tuple[Outcome, ...
         senders = (everyone - never) or everyone
     runner = ChainRunner(ruleset)
     if senders:
-        _Journey(host, runner, Hooks(ruleset, host, runner)).arrive([_arriving(packet, senders, host)])
+        _Journey(host, runner, Hooks(ruleset, host, runner), packet.iif).make(_arriving(packet, senders, host))
     return outcomes_of(packet, everyone, senders, runner.ends, ruleset.gaps)
 
 
@@ -93,23 +100,49 @@ class _Journey:
     host: HostView
     runner: ChainRunner
     hooks: Hooks
+    iif: str
 
-    def arrive(self, flows: list[Flow]) -> None:
-        """Walk flows in and their answers out; how they end is noted in the runner."""
+    def make(self, flow: Flow) -> None:
+        """Walk a new packet and all that must follow it; how their ways end is noted in the runner."""
+        answered = self._exchange([flow], "arrival")
+        if flow.protocol == TCP:
+            answered = self._exchange([_next_of(flow, self.iif) for flow in answered], "established")
+        for flow in answered:
+            self.runner.end(flow, Fate.PASSES, None, "")
+
+    def _exchange(self, flows: list[Flow], stage: str) -> list[Flow]:
+        """The answers that reach the client, of the packets that it sends."""
+        if not flows:
+            return flows
+        self.runner.stage = stage
+        local, forwarded = self._arrive(flows)
+        self.runner.stage = "answer"
+        answers = [*self._answer(local, forwarded=False), *self._answer(forwarded, forwarded=True)]
+        return [flow for flow in answers if self._is_received(flow)]
+
+    def _arrive(self, flows: list[Flow]) -> tuple[list[Flow], list[Flow]]:
+        """The flows that come in to this host, and those that it sends on."""
         if flows[0].iif == LOOPBACK:
             flows = self._looped([replace(flow, iif=None) for flow in flows])
         for hook in (Hook.PREROUTING, Hook.INPUT):
             flows = self.hooks.bridged(hook, flows)
         for hook in (Hook.INGRESS, Hook.PREROUTING):
             flows = self.hooks.through(hook, flows)
-        local, foreign = self._routed(flows)
+        local, foreign = self._routed([flow for flow in flows if self._keeps_to_its_way(flow)])
         local = self.hooks.through(Hook.INPUT, local)
-        self._answer([flow for flow in local if flow.protocol != TCP or self._is_ours(flow)], forwarded=False)
         foreign = [flow for flow in foreign if self._is_ours(flow)]
-        foreign = self.hooks.through(Hook.FORWARD, self._leaving(foreign))
+        for_others = self.hooks.through(Hook.FORWARD, self._leaving(foreign))
         for hook in (Hook.POSTROUTING, Hook.EGRESS):
-            foreign = self.hooks.through(hook, foreign)
-        self._answer(foreign, forwarded=True)
+            for_others = self.hooks.through(hook, for_others)
+        return [flow for flow in local if flow.protocol != TCP or self._is_ours(flow)], for_others
+
+    def _keeps_to_its_way(self, flow: Flow) -> bool:
+        """Whether a packet of a connection goes to where its first one went."""
+        if self.runner.stage == "arrival" or (flow.destination, flow.destination_port) == flow.answering:
+            return True
+        reason = "it does not go to the address and port that answered: nothing translates it as the first was"
+        self.runner.end(flow, Fate.DROPPED, None, reason)
+        return False
 
     def _is_ours(self, flow: Flow) -> bool:
         """Whether the packet is still "to this host": TCP and forwarding take no other (tcp_v4_rcv, ip_forward)."""
@@ -122,8 +155,7 @@ class _Journey:
             self.runner.end(flow, Fate.UNDECIDED, None, "nobody can tell what a rule makes of its type")
         return False
 
-    def _answer(self, flows: list[Flow], *, forwarded: bool) -> None:
-        self.runner.stage = "answer"
+    def _answer(self, flows: list[Flow], *, forwarded: bool) -> list[Flow]:
         flows = [_answer_of(flow) for flow in flows]
         if forwarded:
             for hook in (Hook.INGRESS, Hook.PREROUTING):
@@ -138,22 +170,21 @@ class _Journey:
         inward = self._looped(inward)
         for hook in (Hook.PREROUTING, Hook.INPUT):
             inward = self.hooks.through(hook, inward)
-        for flow in [*flows, *inward]:
-            self._received(flow)
-        self.runner.stage = "arrival"
+        return [*flows, *inward]
 
-    def _received(self, flow: Flow) -> None:
-        """An answer that has come out: the client takes it for one if it comes from where it sent its packet to."""
+    def _is_received(self, flow: Flow) -> bool:
+        """Whether the client takes an answer for one: if it comes from where it sent its packet to."""
         answered = (flow.source, flow.source_port, flow.linked)
         asked = (flow.original_destination, flow.original_port, "destination")
         if answered == asked:
-            self.runner.end(flow, Fate.PASSES, None, "")
-        elif all(isinstance(value, int) or value == ABSENT for value in answered[:2]):
+            return True
+        if all(isinstance(value, int) or value == ABSENT for value in answered[:2]):
             reason = "it does not come from the address and port that were asked: nothing translates it back"
             self.runner.end(flow, Fate.DROPPED, None, reason)
         else:
             reason = "nobody can tell whether the answer comes from the address and port that were asked"
             self.runner.end(flow, Fate.UNDECIDED, None, reason)
+        return False
 
     def _looped(self, flows: list[Flow]) -> list[Flow]:
         """Packets of this host to itself: they leave by the loopback interface, and then arrive there."""
@@ -173,6 +204,8 @@ class _Journey:
             where = inside(flow.destination, own or RangeSet())
             if where is None:
                 self.runner.end(flow, Fate.UNDECIDED, None, "nobody can tell to which address it is translated")
+            elif not where and not self.host.addresses_known:
+                self.runner.end(flow, Fate.UNDECIDED, None, "whether it is translated to this host is not known")
             elif where and flow.translated and _is_loopback(flow) and flow.iif != LOOPBACK:
                 self._translated_to_loopback(flow)
             else:
@@ -207,18 +240,18 @@ class _Journey:
         return bool(allowed)
 
     def _by_route(self, flow: Flow) -> list[Flow]:
-        found: list[Flow] = []
         if flow.linked != "destination":
-            name = interface_to(self.host, flow.version, flow.destination)
-            if name is None:
+            names = interfaces_to(self.host, flow.version, flow.destination)
+            if names is None:
                 self.runner.end(flow, Fate.UNDECIDED, None, "the way to its destination is not known")
                 return []
-            return [replace(flow, oif=name)]
+            return self._by_any(flow, names)
+        found: list[Flow] = []
         rest = flow.clients
-        for network, name in ways(self.host, flow.version):
+        for network, names in ways(self.host, flow.version):
             common = rest & network
             if common:
-                found.append(replace(flow.with_clients(common), oif=name))
+                found += self._by_any(flow.with_clients(common), names)
                 rest = rest - common
             if not rest:
                 return found
@@ -228,10 +261,23 @@ class _Journey:
             self.runner.end(flow.with_clients(rest), Fate.UNDECIDED, None, "the routes of the host are not known")
         return found
 
+    def _by_any(self, flow: Flow, names: tuple[str, ...]) -> list[Flow]:
+        """The flow by the interface of its route; a guess where packets may take any of several."""
+        if names == ("",):
+            # What is sent on without a route is answered by ICMP (ip_error), except by a route of the type blackhole.
+            self.runner.end(flow, Fate.REJECTED, None, "the host has no route to where it is to go")
+            return []
+        if not names:
+            self.runner.end(flow, Fate.UNDECIDED, None, "the way to its destination is not known")
+        if len(names) == 1:
+            return [replace(flow, oif=names[0])]
+        return [replace(flow, oif=name, assumptions=flow.assumptions | {(_SHARED, name)}) for name in names]
+
 
 def _answer_of(flow: Flow) -> Flow:
     """The answer to a packet that was let in: addresses and ports swapped, nothing remembered but the connection."""
     is_icmp = flow.icmp_type != ABSENT
+    begins = flow.tcp_flags == OPENING_FLAGS
     return replace(
         flow,
         source=flow.destination,
@@ -239,8 +285,9 @@ def _answer_of(flow: Flow) -> Flow:
         linked="destination" if flow.linked == "source" else "",
         source_port=flow.destination_port,
         destination_port=flow.source_port,
+        answering=(flow.destination, flow.destination_port),
         icmp_type=ECHO_REPLY[flow.version] if is_icmp else ABSENT,
-        tcp_flags=ANSWERING_FLAGS if flow.protocol == TCP else ABSENT,
+        tcp_flags=(ANSWERING_FLAGS if begins else DATA_FLAGS) if flow.protocol == TCP else ABSENT,
         iif=flow.oif,
         oif=None,
         mark=0,
@@ -250,6 +297,28 @@ def _answer_of(flow: Flow) -> Flow:
         state=STATE_ESTABLISHED,
         status=flow.status | STATUS_SEEN_REPLY | STATUS_CONFIRMED,
         direction=1,
+    )
+
+
+def _next_of(answer: Flow, iif: str) -> Flow:
+    """What the client sends once it has been answered: data, to where it sent its first packet."""
+    return replace(
+        answer,
+        source=simplified(answer.clients),
+        destination=answer.original_destination,
+        linked="source",
+        source_port=_CLIENT_PORTS if answer.status & STATUS_SNAT else answer.destination_port,
+        destination_port=answer.original_port,
+        tcp_flags=DATA_FLAGS,
+        iif=iif,
+        oif=None,
+        mark=0,
+        ct_zone=0,
+        packet_type=0,
+        tracking="none",
+        status=answer.status | STATUS_ASSURED,
+        direction=0,
+        forwarded=False,
     )
 
 

@@ -85,9 +85,23 @@ def untranslate_source(flow: Flow) -> Flow:
     return replace(flow, source=flow.original_destination, source_port=flow.original_port)
 
 
+def translate_destination_again(flow: Flow) -> Flow:
+    """A later packet of the client, to where the connection's first was sent (nf_nat_packet)."""
+    address, port = flow.answering
+    return replace(flow, destination=address, destination_port=port)
+
+
+def translate_source_again(flow: Flow) -> Flow:
+    """A later packet of the client, from where the connection's first seemed to come."""
+    if not flow.status & STATUS_SNAT:
+        return flow
+    settled = replace(flow, source_port=ABSENT if flow.source_port == ABSENT else _ANY_PORT)
+    return settled if flow.reply_linked else replace(settled, source=flow.reply_destination, linked="")
+
+
 def _interface_addresses(host: HostView, name: str | None, flow: Flow) -> Value:
     interface = host.interface(name) if name else None
-    if interface is None:
+    if interface is None or not host.addresses_known:
         return None
     found = [item.ip for item in interface.addresses if item.version == flow.version]
     if flow.version == 6:

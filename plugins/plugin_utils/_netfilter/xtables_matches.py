@@ -81,6 +81,14 @@ def read_matches(arguments: Arguments, context: Context) -> tuple[Match, ...]:
     return (*decided, *undecidable)
 
 
+def source_match(text: str, version: int) -> Match | None:
+    """The match of ``-s`` with this value; None where it cannot be read."""
+    try:
+        return _address(Option("-s", (text,)), version)
+    except UnreadableError:
+        return None
+
+
 @lru_cache(maxsize=4096)
 def _base(option: Option, version: int) -> Match:
     if option.name == "-f":
@@ -209,6 +217,12 @@ def _packet_type(option: Option, _version: int) -> Match:
     return field_is(Field.PACKET_TYPE, _PACKET_TYPES[option.value], negated=option.negated)
 
 
+def _length(option: Option, _version: int) -> Match:
+    low, colon, high = option.value.partition(":")
+    longest = number(high or "65535", 0xFFFF) if colon else number(low, 0xFFFF)
+    return field_in(Field.LENGTH, RangeSet([(number(low or "0", 0xFFFF), longest)]), negated=option.negated)
+
+
 def _without(section: Section, helpers: frozenset[str] = frozenset()) -> bool:
     return all(option.negated for option in section.options if option.name not in helpers)
 
@@ -265,6 +279,7 @@ _OF_EACH_OPTION: dict[str, dict[str, _OptionReader]] = {
     "icmp": {"--icmp-type": _icmp},
     "icmp6": {"--icmpv6-type": _icmp},
     "iprange": {"--src-range": _address_range(Field.SOURCE), "--dst-range": _address_range(Field.DESTINATION)},
+    "length": {"--length": _length},
     "mark": {"--mark": _mark(Field.MARK)},
     "multiport": {
         "--sports": _ports(Field.SOURCE_PORT),

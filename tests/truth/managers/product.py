@@ -14,6 +14,7 @@ from ansible_collections.agentless.audit_ports.plugins.module_utils._core.catalo
 from ansible_collections.agentless.audit_ports.plugins.module_utils._core.records import Path, Requirement, Verdict
 from ansible_collections.agentless.audit_ports.plugins.module_utils._core.vocabulary import Protocol, SourceRole
 from ansible_collections.agentless.audit_ports.plugins.plugin_utils._linux.evaluate import judged_paths
+from ansible_collections.agentless.audit_ports.plugins.plugin_utils._linux.judge import Judgement
 from ansible_collections.agentless.audit_ports.plugins.plugin_utils._linux.platform import LinuxPlatform
 from ansible_collections.agentless.audit_ports.plugins.plugin_utils._linux.snapshot import Snapshot
 from ansible_collections.agentless.audit_ports.plugins.plugin_utils._platform.interface import (
@@ -22,6 +23,7 @@ from ansible_collections.agentless.audit_ports.plugins.plugin_utils._platform.in
     Part,
     Plan,
     Request,
+    Written,
 )
 from ansible_collections.agentless.audit_ports.plugins.plugin_utils._platform.sections import split_parts
 
@@ -71,6 +73,22 @@ class Product:
         verdicts = self._platform.evaluate(snapshot, request)
         return Seen(snapshot, verdicts, self._platform.plan(snapshot, verdicts, request))
 
+    def snapshot(self) -> Snapshot:
+        """One reading of the host."""
+        request = self.request(())
+        return self._platform.parse(self._run(self._platform.read(request)), request)
+
+    def judgements(
+        self, snapshot: Snapshot, sources: Sequence[str], parts_of: Sequence[str] = ()
+    ) -> Iterator[tuple[Probe, Judgement]]:
+        """What is judged of each source's packets; with ``parts_of`` of these addresses as parts of the sources."""
+        request = self.request(sources)
+        for requirement in self._requirements:
+            for judgement, path in judged_paths(snapshot, request, requirement):
+                for source in parts_of or (path.source,):
+                    if ip_address(source) in judgement.source:
+                        yield Probe(source, path.destination, requirement.protocol.value, requirement.port), judgement
+
     def parts(self, snapshot: Snapshot, networks: Sequence[str]) -> Iterator[tuple[AddressSet, Probe, Path]]:
         """How networks are judged: each part that is treated alike, with a packet that it sends and its path."""
         request = self.request(networks)
@@ -85,6 +103,14 @@ class Product:
             written = self._platform.written(self._run(self._platform.write(seen.snapshot, seen.plan)))
             assert not written.stale, "stale"
             assert not written.errors, written.errors
+
+    def write_script(self, seen: Seen) -> Command:
+        """The command that carries the plan out."""
+        return self._platform.write(seen.snapshot, seen.plan)
+
+    def answered(self, output: str, command: Command) -> Written:
+        """How a command that was run ended."""
+        return self._platform.written(split_parts(output, command.mark))
 
     def _run(self, command: Command) -> Mapping[str, Part]:
         assert command.program == "/bin/sh"

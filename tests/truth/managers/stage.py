@@ -10,18 +10,20 @@ import os
 import subprocess
 import tempfile
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from ipaddress import ip_address
 from pathlib import Path
 
 from tests.lab.images import ULIMITS
 from tests.lab.shell import podman
-from tests.truth.field import Field, Probe
+from tests.truth.connections import flush_connections
+from tests.truth.field import HOST, Field, Probe
 
 PORTS = (22, 80, 161, 443, 445, 5005, 5353, 8080, 8443)
 _PREFIX = "ap-truth-managers"
 _CONFIGURATION = ("/etc/firewalld", "/etc/ufw", "/etc/default/ufw")
 _UNITS = "/etc/systemd/system"
-_KEPT = "/var/tmp/configuration.tar"
+_LIST_UNITS = f"find {_UNITS} -printf '%p %l %s\\n' | sort"
 _RECORDS = "/var/lib/agentless-audit"
 _READY_S = 60
 # The packages that firewalld's image lacks and ufw's has: a host with both managers.
@@ -29,18 +31,28 @@ _UFW_PACKAGES = "ufw iptables libip4tc2 libip6tc2 libxtables12 libnfnetlink0 lib
 _BOTH = "debian12-both"
 _ENVIRONMENT = ("env", "-i", "PATH=/usr/sbin:/usr/bin:/sbin:/bin", "HOME=/root", "LC_ALL=C")
 # Answered by firewalld's main loop, which runs when its rules are loaded.
-_FIREWALLD_READY = (
+FIREWALLD_STATE = (
     "busctl --timeout=30 get-property org.fedoraproject.FirewallD1 /org/fedoraproject/FirewallD1"
-    " org.fedoraproject.FirewallD1 state >/dev/null"
+    " org.fedoraproject.FirewallD1 state"
 )
-_RESTART = f"""
-systemctl stop firewalld ufw 2>/dev/null
+# ufw would take its rules away one by one; switched off it leaves them to the flush, as a reboot does.
+_STOP = """
+systemctl stop firewalld 2>/dev/null
+if systemctl is-active -q ufw; then
+    [ ! -f /etc/ufw/ufw.conf ] || mv /etc/ufw/ufw.conf /etc/ufw/ufw.conf.kept
+    echo ENABLED=no >/etc/ufw/ufw.conf
+    systemctl stop ufw
+    rm /etc/ufw/ufw.conf
+    [ ! -f /etc/ufw/ufw.conf.kept ] || mv /etc/ufw/ufw.conf.kept /etc/ufw/ufw.conf
+fi
 nft flush ruleset
 systemctl reset-failed
+"""
+_START = f"""
 for unit in firewalld ufw; do
     systemctl is-enabled -q $unit 2>/dev/null && systemctl start $unit
 done
-! systemctl is-active -q firewalld || {_FIREWALLD_READY}
+! systemctl is-active -q firewalld || {FIREWALLD_STATE} >/dev/null
 """
 _STATE = f"""
 find {" ".join(_CONFIGURATION)} -type f -exec sha256sum {{}} + -exec stat -c '%a %u %g %n' {{}} + 2>/dev/null | sort -k2
@@ -57,8 +69,14 @@ def stage_names(image: str) -> str:
     return "debian12-firewalld" if image == _BOTH else image
 
 
+class MissingImageError(Exception):
+    """The stage's image could not be built here."""
+
+
 class Stage:
-    """One container, for all scenarios of its image, until ``close``."""
+    """One container, for all scenarios of its image, until ``close``. ``kept`` is its archive of the configuration."""
+
+    kept = "/var/tmp/configuration.tar"
 
     def __init__(self, name: str) -> None:
         self.name = name
@@ -78,6 +96,8 @@ class Stage:
 
     def _start(self) -> None:
         image = stage_names(self.name)
+        if podman("image", "exists", f"localhost/audit-ports-lab/{image}", check=False).returncode:
+            raise MissingImageError(f"there is no image {image}: `tests/lab/lab images --all` builds it")
         # Listeners are the field's: what the image would start on the same ports is masked.
         masks = [f"systemd.mask={unit}" for unit in ("ssh.service", "snmpd.service")]
         podman(
@@ -95,7 +115,7 @@ class Stage:
         if self.name == _BOTH:
             self._add_ufw()
         existing = self.run(f"ls -d {' '.join(_CONFIGURATION)} 2>/dev/null || true").split()
-        self.run(f"tar -cpf {_KEPT} {' '.join(existing)} {_UNITS} 2>/dev/null")
+        self.run(f"tar -cpf {self.kept} {' '.join(existing)} {_UNITS} 2>/dev/null")
 
     def _add_ufw(self) -> None:
         """Put ufw's files into a host with firewalld: no package index is in reach of a container."""
@@ -130,32 +150,67 @@ class Stage:
             raise error
         return done.stdout
 
+    def run_to_its_end(self, script: str) -> str:
+        """The output of a script, however it ends."""
+        return subprocess.run(
+            self._argv("/bin/sh"), input=script, capture_output=True, text=True, check=False, timeout=60
+        ).stdout
+
     def begin(self, files: Mapping[str, str], commands: Sequence[str]) -> None:
         """The image's own configuration with these files, loaded anew; then the commands."""
-        root = Path(f"/proc/{self._pid}/root")
-        every = " ".join((*_CONFIGURATION, _UNITS, _RECORDS))
-        self.run(
-            f"systemctl stop firewalld ufw 2>/dev/null; rm -rf {every}; tar -xpf {_KEPT} -C /; systemctl daemon-reload"
-        )
-        for path, text in files.items():
-            place = root / path.lstrip("/")
-            place.parent.mkdir(parents=True, exist_ok=True)
-            place.write_text(text, encoding="utf-8")
-        self.restart()
+        self.run(_STOP)
+        units = self.run(_LIST_UNITS)
+        self.reset()
+        if self.run(_LIST_UNITS) != units:
+            self.run("systemctl daemon-reload")
+        self.write(files)
+        self.run(_START)
         if commands:
             self.run("\n".join(["set -e", *commands]))
 
+    def reset(self) -> None:
+        """The image's own configuration, and no record of ours; what is loaded stays."""
+        every = " ".join((*_CONFIGURATION, _UNITS, _RECORDS))
+        self.run(f"rm -rf {every}; tar -xpf {self.kept} -C /")
+
+    def write(self, files: Mapping[str, str]) -> None:
+        """Write files, by absolute path."""
+        for path, text in files.items():
+            place = self._root / path.lstrip("/")
+            place.parent.mkdir(parents=True, exist_ok=True)
+            place.write_text(text, encoding="utf-8")
+
+    def remove(self, folder: str, pattern: str) -> None:
+        """Remove the files of a folder whose names are like the pattern."""
+        for path in self._root.joinpath(folder.lstrip("/")).glob(pattern):
+            path.unlink()
+
+    @property
+    def _root(self) -> Path:
+        return Path(f"/proc/{self._pid}/root")
+
     def restart(self) -> None:
         """What a reboot does to rules: none is left but what the managers that are enabled load from their files."""
-        self.run(_RESTART)
+        self.run(_STOP)
+        self.run(_START)
 
     def state(self) -> str:
         """Configuration files with their digests and modes, and the kernel's rules without counters."""
         return self.run(_STATE)
 
     def observe(self, probes: Sequence[Probe]) -> dict[Probe, str]:
-        """See Field."""
+        """What becomes of each packet (see Field); none is taken for one of a connection of an earlier look."""
+        flush_connections(self.field)
         return self.field.observe(probes)
+
+
+def probes_of(source: str, panel: Sequence[str]) -> Iterator[Probe]:
+    """The packets of one source to the ports of a panel; the echo that is asked for is that of IPv4."""
+    version = ip_address(source).version
+    for target in panel:
+        protocol, _slash, port = target.partition("/")
+        if protocol != "icmp" or version == 4:
+            yield Probe(source, HOST[version], protocol, int(port) if port else None)
 
 
 def _remove_orphans() -> None:

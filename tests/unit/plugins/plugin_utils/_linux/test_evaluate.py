@@ -168,4 +168,4 @@ def test_policy_routing_leaves_every_interface_possible() -> None:
     view = replace(VIEW, interfaces=(*VIEW.interfaces, Interface("other0", 4, (ip_interface("10.0.0.1/8"),))))
     rules = table([by_other, DROP], policy="accept")
     assert judged(rules, view=view).status is OPEN
-    assert judged(rules, view=view, policy_routing=True).status is UNKNOWN
+    assert judged(rules, view=replace(view, other_tables=True)).status is UNKNOWN

@@ -256,6 +256,69 @@ def test_policies_of_one_priority_have_no_order_in_release_2(
     assert part.status is status
 
 
+WORK = "/etc/firewalld/zones/work.xml"
+DROP = "/etc/firewalld/zones/drop.xml"
+
+
+def _boot(firewalld: Firewalld, wire: str, source: str) -> tuple[VerdictStatus, str]:
+    (part,) = firewalld.boot(packet(wire, source))
+    return part.status, part.decided_by.text
+
+
+@pytest.mark.parametrize(("drifts", "status"), [("no", VerdictStatus.BLOCKED), ("yes", VerdictStatus.OPEN)])
+def test_release_0_can_let_packets_drift_from_a_zone_by_source_to_one_by_interface(
+    drifts: str, status: VerdictStatus
+) -> None:
+    files = {
+        **SHIPPED,
+        CONF: f"DefaultZone=public\nAllowZoneDrifting={drifts}\n",
+        PUBLIC: '<zone><service name="ssh"/></zone>',
+        WORK: '<zone><port port="443" protocol="tcp"/><source address="192.0.2.10"/></zone>',
+    }
+    assert _boot(manager("0.9.3", files=files), "tcp/22", "192.0.2.10")[0] is status
+    assert _boot(manager("0.9.3", files=files), "tcp/443", "192.0.2.10")[0] is VerdictStatus.OPEN
+
+
+@pytest.mark.parametrize(("version", "zone"), [("0.9.3", "work"), ("1.3.3", "work"), ("2.3.1", "drop")])
+def test_of_two_zones_that_claim_an_interface_releases_ask_another_one_first(version: str, zone: str) -> None:
+    name = packet("tcp/22", "192.0.2.10").iif
+    files = {
+        **SHIPPED,
+        PUBLIC: "<zone></zone>",
+        DROP: f'<zone target="DROP"><interface name="{name}"/></zone>',
+        WORK: f'<zone><service name="ssh"/><interface name="{name[:-1]}+"/></zone>',
+    }
+    assert f"zone {zone}" in _boot(manager(version, files=files), "tcp/22", "192.0.2.10")[1]
+
+
+@pytest.mark.parametrize(
+    ("version", "status"),
+    [("0.9.3", VerdictStatus.BLOCKED), ("1.3.3", VerdictStatus.OPEN), ("", VerdictStatus.UNKNOWN)],
+)
+def test_release_0_asks_policies_from_the_host_about_answers(version: str, status: VerdictStatus) -> None:
+    policy = '<policy priority="-5"><ingress-zone name="HOST"/><egress-zone name="ANY"/>%s</policy>'
+    drops = policy % '<rule priority="5"><drop/></rule>'
+    files = {**SHIPPED, PUBLIC: '<zone><service name="ssh"/></zone>', "/etc/firewalld/policies/out.xml": drops}
+    found, text = _boot(manager(version, files=files), "tcp/22", "192.0.2.10")
+    assert found is status
+    assert (status is VerdictStatus.OPEN) is ("policy out" not in text)
+
+
+def test_a_zone_by_hardware_address_says_so_where_nobody_can_tell() -> None:
+    zone = '<zone target="ACCEPT"><source address="02:00:00:00:00:01"/></zone>'
+    files = {**SHIPPED, PUBLIC: "<zone></zone>", WORK: zone}
+    status, text = _boot(manager(files=files), "tcp/22", "192.0.2.10")
+    assert status is VerdictStatus.UNKNOWN
+    assert "hardware address" in text
+
+
+def test_a_zone_by_mac_attribute_is_one_that_firewalld_does_not_load() -> None:
+    files = {**SHIPPED, PUBLIC: "<zone></zone>", WORK: '<zone><source mac="02:00:00:00:00:01"/></zone>'}
+    status, text = _boot(manager(files=files), "tcp/22", "192.0.2.10")
+    assert status is VerdictStatus.UNKNOWN
+    assert WORK in text
+
+
 def test_direct_rules_come_first() -> None:
     direct = (
         '<direct><rule ipv="ipv4" table="filter" chain="INPUT" priority="0">-s 192.0.2.10 -p tcp --dport 22 -j DROP'

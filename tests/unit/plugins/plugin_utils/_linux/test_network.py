@@ -17,6 +17,7 @@ from ansible_collections.agentless.audit_ports.plugins.plugin_utils._linux.netwo
     parse_interfaces,
     parse_routes,
     route_interfaces,
+    split_answers,
 )
 from ansible_collections.agentless.audit_ports.plugins.plugin_utils._netfilter.model import HostView
 
@@ -70,6 +71,46 @@ def test_the_longest_prefix_decides_the_way_back(source: str, interfaces: tuple[
 )
 def test_arrivals(filters: dict[str, str], expected: tuple[str, ...]) -> None:
     assert arrivals(VIEW, filters, AddressSet.parse("192.0.2.200"), HERE) == expected
+
+
+def test_a_route_that_leads_nowhere_hides_the_wider_ones() -> None:
+    assert route_interfaces(VIEW, AddressSet.parse("10.1.2.3"), 4) == ()
+    assert [route.interface for route in VIEW.routes(4)] == ["audit0", "mgmt0", "mgmt0", ""]
+
+
+def test_a_route_of_several_ways_is_all_of_them_but_those_that_are_dead() -> None:
+    ways = [
+        {"gateway": "198.51.100.1", "dev": "audit0", "weight": 1, "flags": []},
+        {"gateway": "203.0.113.1", "dev": "mgmt0", "weight": 1, "flags": []},
+        {"gateway": "203.0.113.2", "dev": "spare0", "weight": 1, "flags": ["dead", "linkdown"]},
+    ]
+    view = HostView((), parse_routes(json.dumps([{"dst": "default", "nexthops": ways}]), 4))
+    assert route_interfaces(view, AddressSet.parse("192.0.2.10"), 4) == ("audit0", "mgmt0")
+
+
+def test_routes_of_the_other_family_are_left_out() -> None:
+    both = json.dumps([{"dst": "2001:db8::/32", "dev": "audit0"}, {"dst": "192.0.2.0/24", "dev": "mgmt0"}])
+    assert [[route.interface for route in parse_routes(both, version)] for version in (4, 6)] == [["mgmt0"], ["audit0"]]
+
+
+RULES = '[{"priority":0,"src":"all","table":"local"},{"priority":100,"src":"all","dst":"10.0.0.0","table":"7"}]'
+LINKS = '[{"ifindex":1,"ifname":"lo","addr_info":[{"family":"inet","local":"127.0.0.1","prefixlen":8}]}]'
+WAYS = '[{"type":"unicast","dst":"default","gateway":"198.51.100.1","dev":"audit0"}]'
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        (f"{LINKS}\n{RULES}\n{WAYS}\n", (LINKS, RULES, WAYS)),
+        (f"{LINKS}\n{RULES}\n[ ]\n", (LINKS, RULES, "")),
+        (f"{LINKS}\n[{WAYS}\n", (LINKS, "", WAYS)),
+        (f"{LINKS}\n{RULES}\n[", (LINKS, RULES, "")),
+        ("", ("", "", "")),
+    ],
+)
+def test_the_answers_of_one_batch_are_told_apart(text: str, expected: tuple[str, str, str]) -> None:
+    """What a command leaves that fails: an opening bracket, or nothing."""
+    assert split_answers(text) == expected
 
 
 def test_policy_routing_is_noticed() -> None:

@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 from ipaddress import ip_address
 from typing import Any
@@ -52,6 +53,37 @@ def test_what_is_blocked_is_opened_now_and_where_the_zone_of_the_next_boot_is() 
     assert details(found).intent.entries == details(found).final.entries
     assert details(found).backup == ("/etc/firewalld/stored-zone.xml",)
     assert found.changes.changed
+
+
+def test_what_another_table_stops_then_is_not_opened_in_vain() -> None:
+    """A rule of the one in charge alone would change nothing: it is not written, and the next obstacle is told."""
+    both = json.loads(table())["nftables"] + json.loads(table(name="late"))["nftables"][1:]
+    host = snapshot(json.dumps({"nftables": both}), FakeManager())
+    found = planned(host, request())
+    assert not found.changes.changed
+    assert "alone opens nothing: then it is dropped by firewalld" in found.advice["linux.ssh"]
+
+
+LOCKED = "DefaultZone=public\nLockdown=yes\n"
+
+
+@pytest.mark.parametrize(
+    ("settings", "listed", "writes"),
+    [
+        ("Lockdown=no\n", None, True),
+        (LOCKED, None, True),
+        (LOCKED, '<whitelist><user id="0"/></whitelist>', True),
+        (LOCKED, '<whitelist><command name="/usr/bin/python3 -s /usr/bin/firewall-cmd*"/></whitelist>', True),
+        (LOCKED, '<whitelist><user name="operator"/></whitelist>', False),
+    ],
+)
+def test_a_lockdown_that_keeps_root_out_is_told(settings: str, listed: str | None, writes: bool) -> None:
+    files = {"/etc/firewalld/firewalld.conf": settings}
+    if listed:
+        files["/etc/firewalld/lockdown-whitelist.xml"] = listed
+    found = planned(snapshot(table(), FakeManager(), files=files), request())
+    assert found.changes.changed is writes
+    assert ("locked down" in found.advice.get("linux.ssh", "")) is not writes
 
 
 def test_what_is_open_is_left_alone() -> None:

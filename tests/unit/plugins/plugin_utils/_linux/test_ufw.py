@@ -11,10 +11,10 @@ from functools import cache
 
 import pytest
 from ansible_collections.agentless.audit_ports.plugins.module_utils._core.vocabulary import VerdictStatus
+from ansible_collections.agentless.audit_ports.plugins.plugin_utils._linux.iptables_restore import Tables
 from ansible_collections.agentless.audit_ports.plugins.plugin_utils._linux.manager import Opening
 from ansible_collections.agentless.audit_ports.plugins.plugin_utils._linux.ufw import MOST_PORTS, Ufw, parse_ufw
 from ansible_collections.agentless.audit_ports.plugins.plugin_utils._linux.ufw_config import parse_ufw_files
-from ansible_collections.agentless.audit_ports.plugins.plugin_utils._linux.ufw_restore import Tables
 from ansible_collections.agentless.audit_ports.plugins.plugin_utils._netfilter.model import Ruleset, Step
 from ansible_collections.agentless.audit_ports.plugins.plugin_utils._netfilter.readers import read_ruleset
 from hypothesis import given

@@ -42,11 +42,11 @@ from ansible_collections.agentless.audit_ports.plugins.plugin_utils._netfilter.m
     ValueIn,
     field_in,
     field_is,
+    is_ruled_out,
 )
 from ansible_collections.agentless.audit_ports.plugins.plugin_utils._netfilter.sets import (
     SetContent,
     apart,
-    common_part,
 )
 from hypothesis import given
 from hypothesis import strategies as st
@@ -69,12 +69,6 @@ def flow(clients: RangeSet, **more: object) -> Flow:
 def points(ranges: RangeSet) -> set[int]:
     """The numbers of a small set."""
     return {number for low, high in ranges for number in range(low, high + 1)}
-
-
-@given(RANGES, RANGES)
-def test_common_part_is_the_intersection(one: RangeSet, other: RangeSet) -> None:
-    """The quick way gives what the plain one gives."""
-    assert common_part(one, other) == one & other
 
 
 @given(RANGES, SMALL, SMALL)
@@ -127,6 +121,18 @@ def test_between_is_in_a_range(clients: RangeSet, one: int, other: int) -> None:
     expression = FieldValue(Field.SOURCE)
     quick = ValueBetween(expression, low, high).evaluate(flow(clients))
     assert quick == ValueIn(expression, RangeSet([(low, high)])).evaluate(flow(clients))
+
+
+@given(RANGES.filter(bool), RANGES, SMALL, SMALL, st.booleans())
+def test_what_is_ruled_out_is_false(clients: RangeSet, values: RangeSet, one: int, other: int, negated: bool) -> None:
+    """The quick answer is "false" exactly where the whole one is, for clients as for what nobody knows."""
+    low, high = sorted((one, other))
+    for field in (Field.SOURCE, Field.SOURCE_PORT, Field.DESTINATION_PORT, Field.ICMP_TYPE, Field.MARK):
+        expression = FieldValue(field)
+        packet = flow(clients, source_port=clients, mark=None)
+        for match in (ValueIn(expression, values, negated), ValueBetween(expression, low, high, negated)):
+            answer = match.evaluate(packet)
+            assert is_ruled_out(match, packet) == (len(answer) == 1 and answer[0][1] is Truth.FALSE)
 
 
 def test_what_nobody_knows_is_narrowed_and_marked() -> None:

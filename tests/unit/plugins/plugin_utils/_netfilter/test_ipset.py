@@ -176,3 +176,31 @@ def test_membership_is_membership(members: set[int], asked: int) -> None:
     ranges = parse_ipsets(text)["x"].content.ranges
     assert ranges is not None
     assert (0xC0000200 + asked in ranges) == (asked in members)
+
+
+PLAIN_ELEMENTS = st.lists(
+    st.tuples(st.integers(0, 255), st.one_of(st.none(), st.integers(20, 32))).map(
+        lambda element: f"192.0.2.{element[0]}" + ("" if element[1] is None else f"/{element[1]}")
+    ),
+    min_size=1,
+)
+
+
+@given(PLAIN_ELEMENTS, st.sampled_from(["ip", "net"]), st.sampled_from(["", " netmask 28"]))
+def test_the_short_way_of_large_sets_ends_where_the_long_one_does(elements: list[str], kind: str, option: str) -> None:
+    lines = "".join(f"add some {element} timeout 5\n" for element in elements)
+    text = f"create some hash:{kind} family inet hashsize 1024 maxelem 65536{option}\n{lines}"
+    long_way = text + "add some 192.0.2.0-192.0.2.0\n"
+    short, long = parse_ipsets(text)["some"], parse_ipsets(long_way)["some"]
+    assert short._plain_ranges() is not None
+    assert long._plain_ranges() is None
+    added = parse_ipsets(f"{text.partition(chr(10))[0]}\nadd some 192.0.2.0\n")["some"].content.ranges
+    assert short.content.ranges is not None
+    assert added is not None
+    assert short.content.ranges | added == long.content.ranges
+
+
+def test_sets_of_one_name_are_told_apart_by_the_last() -> None:
+    create = "create a hash:ip family inet\n"
+    text = f"{create}add a 192.0.2.1\n{create}add a 192.0.2.2\nadd b 192.0.2.3\n"
+    assert [(name, found.lines) for name, found in parse_ipsets(text).items()] == [("a", ["192.0.2.2"])]

@@ -264,7 +264,8 @@ def test_negation_needs_the_field() -> None:
 )  # fmt: skip
 def test_matches(left: Any, op: str, right: Any, expected: str) -> None:
     """One match and an accept in front of a policy of drop, for a SYN from 192.0.2.10 to port 22."""
-    assert fate(listing(rules=[[match(left, right, op), ACCEPT]])) == expected
+    established = [match(CT_STATE, "established", "in"), ACCEPT]
+    assert fate(listing(rules=[established, [match(left, right, op), ACCEPT]])) == expected
 
 
 def test_an_icmp_packet_has_no_ports() -> None:

@@ -5,8 +5,10 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
 
+import pytest
 from ansible_collections.agentless.audit_ports.plugins.plugin_utils._netfilter.model import Hook
 from ansible_collections.agentless.audit_ports.plugins.plugin_utils._netfilter.readers import read_ruleset
 
@@ -86,3 +88,70 @@ def test_gaps_of_all_texts_are_told() -> None:
     assert len(ruleset.gaps) == 1
     assert fate(replace(ruleset, gaps=())) == "passes"
     assert fate(listing(rules=[[DROP]], policy="accept")) == "dropped"
+
+
+SILENT = SAVED.replace("v1.8.9 ({backend})", "v1.8.7")
+
+
+@pytest.mark.parametrize(
+    ("saved", "tables"),
+    [
+        (SILENT, {"filter"}),  # the same chains with as many rules, and a policy alike
+        (SILENT.replace("INPUT DROP", "INPUT ACCEPT"), {"filter", "filter (legacy)"}),
+        (SILENT.replace("COMMIT", "-A INPUT -j DROP\nCOMMIT"), {"filter", "filter (legacy)"}),
+        (SILENT.replace("*filter", "*mangle").replace("-A INPUT", "-A FORWARD"), {"filter", "mangle"}),
+        (SILENT.replace("v1.8.7", "v1.8.9"), {"filter", "filter (legacy)"}),  # which would say so if it were nf_tables
+    ],
+)
+def test_a_header_without_a_backend_is_of_the_table_that_is_alike(saved: str, tables: set[str]) -> None:
+    """Version 1.8.0 to 1.8.7 of both backends write the same header."""
+    ruleset = read_ruleset(nft=_shown({"xt": None}, ACCEPT), xtables=[saved], ipset=None)
+    assert {name for family, name, _chain in ruleset.chains if family == "ip"} == tables
+
+
+def test_both_backends_without_a_name_are_told_apart() -> None:
+    """The text that is like nft's table is that table; the other one filters besides."""
+    older = SILENT.replace("--dport 22", "--dport 80").replace(' -m comment --comment "remote access"', "")
+    older = older.replace("COMMIT", "-A INPUT -p tcp -m tcp --dport 443 -j ACCEPT\nCOMMIT")
+    for texts in ([SILENT, older], [older, SILENT]):
+        ruleset = read_ruleset(nft=_shown({"xt": None}, ACCEPT), xtables=texts, ipset=None)
+        by_table = {name: chain for (_family, name, _chain), chain in ruleset.chains.items() if chain.name == "INPUT"}
+        assert [len(by_table[name].rules) for name in ("filter", "filter (legacy)")] == [1, 2]
+
+
+def test_a_family_that_nobody_shows_is_undecided() -> None:
+    """iptables-save alone says nothing of IPv6."""
+    alone = read_ruleset(nft=None, xtables=[SAVED.format(backend="legacy")], ipset=None)
+    (outcome,) = outcomes(alone, "2001:db8:1::10")
+    assert outcome.fate.value == "undecided"
+    assert "neither ip6tables-save nor nft" in outcome.reason
+
+
+def test_a_warning_of_the_other_backend_is_taken_seriously() -> None:
+    """The tables that it warns of are not given: nobody can tell what they do."""
+    warning = "# Warning: iptables-legacy tables present, use iptables-legacy-save to see them\n"
+    newer = SAVED.format(backend="nf_tables")
+    doubtful = read_ruleset(nft=_shown({"xt": None}, ACCEPT), xtables=[warning + newer], ipset=None)
+    assert fate(doubtful) == "undecided"
+    both = [warning + newer, SAVED.format(backend="legacy")]
+    assert fate(read_ruleset(nft=_shown({"xt": None}, ACCEPT), xtables=both, ipset=None)) == "passes"
+
+
+def test_a_table_of_ones_own_that_is_named_like_iptables_stays_as_it_is() -> None:
+    """iptables-save shows it without the chains that it does not know: an empty filter that lets all in."""
+    saved = "# Table `filter' contains incompatible base-chains, use 'nft' tool to list them.\n"
+    saved += SAVED.format(backend="nf_tables").replace("INPUT DROP", "INPUT ACCEPT").partition("-A INPUT")[0]
+    saved += "COMMIT\n"
+    own = {"family": "ip", "table": "filter", "name": "input", "type": "filter", "hook": "input", "prio": 0}
+    text = listing({"chain": {**own, "policy": "drop"}}, policy="accept")
+    assert fate(read_ruleset(nft=text, xtables=[saved], ipset=None)) == "dropped"
+
+
+def test_rules_that_iptables_leaves_out_are_those_of_nft() -> None:
+    """A rule of nft in a chain of iptables: what iptables-save does not tell is in nft's list."""
+    saved = SAVED.format(backend="nf_tables")
+    ruleset = read_ruleset(nft=_shown(DROP), xtables=[saved], ipset=None)
+    assert fate(ruleset) == "passes"
+    twice = json.loads(_shown(DROP))["nftables"]
+    ruleset = read_ruleset(nft=json.dumps({"nftables": [*twice, twice[-1]]}), xtables=[saved], ipset=None)
+    assert fate(ruleset) == "dropped"

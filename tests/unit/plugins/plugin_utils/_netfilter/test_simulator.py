@@ -28,6 +28,7 @@ from .small_rules import (
     RETURN,
     SADDR,
     SADDR6,
+    Json,
     base_chain,
     chain,
     fate,
@@ -320,15 +321,33 @@ def test_before_conntrack_every_packet_is_invalid() -> None:
     assert fate(listing(later, rule("later", *drop_invalid), policy="accept")) == "passes"
 
 
+@pytest.mark.parametrize(
+    ("hook", "items", "stage", "reason"),
+    [
+        ("input", [match(CT_STATE, "established", "in"), DROP], "established", "the connection begins, and its next"),
+        ("input", [match(CT_STATE, "established", "in"), REJECT], "established", "packet is rejected"),
+        ("output", [match(payload("tcp", "flags"), "syn", "!"), DROP], "answer", "the answer is dropped"),
+    ],
+)
+def test_a_handshake_alone_is_not_enough(hook: str, items: list[Json], stage: str, reason: str) -> None:
+    """Data has to go both ways: what stops it is named. UDP has no such packets."""
+    text = listing(base_chain("out", "output"), rule("out" if hook == "output" else "input", *items), policy="accept")
+    (outcome,) = outcomes(text)
+    assert (outcome.fate.value, outcome.stage) == ("rejected" if REJECT in items else "dropped", stage)
+    assert reason in outcome.reason
+    assert fate(text, target="udp/161") == "passes"
+
+
 def test_the_answer_of_an_untracked_connection() -> None:
-    """A SYN+ACK without a connection is invalid; an answer by UDP begins a connection of its own."""
+    """A SYN+ACK without a connection is invalid, data begins one; an answer by UDP begins a connection of its own."""
     raw, out = base_chain("raw", "prerouting", priority=-300), base_chain("out", "output", policy="drop")
 
-    def allowing(state: str) -> str:
+    def allowing(state: str | list[str]) -> str:
         allow = rule("out", match(CT_STATE, state, "in"), ACCEPT)
         return listing(raw, rule("raw", {"notrack": None}), out, allow, policy="accept")
 
-    assert [fate(allowing(state)) for state in ("established", "invalid", "new")] == ["dropped", "passes", "dropped"]
+    assert {fate(allowing(state)) for state in ("established", "invalid", "new")} == {"dropped"}
+    assert fate(allowing(["invalid", "new"])) == "passes"
     by_udp = [fate(allowing(state), target="udp/161") for state in ("established", "invalid", "new")]
     assert by_udp == ["dropped", "dropped", "passes"]
 
@@ -373,7 +392,7 @@ def test_an_answer_that_begins_a_connection_is_its_origin() -> None:
     reply_from_client = match({"ct": {"key": "ip saddr", "dir": "reply"}}, prefix("192.0.2.8/30"))
     text = listing(raw, rule("raw", {"notrack": None}), out, rule("out", reply_from_client, DROP), policy="accept")
     assert fates(text, "192.0.2.8/29", "udp/161") == {"192.0.2.8/30": "dropped", "192.0.2.12/30": "passes"}
-    assert fates(text, "192.0.2.8/29", "tcp/22") == {"192.0.2.8/29": "passes"}
+    assert fates(text, "192.0.2.8/29", "tcp/22") == {"192.0.2.8/30": "dropped", "192.0.2.12/30": "passes"}
 
 
 def test_ports_of_an_icmp_connection() -> None:

@@ -133,6 +133,10 @@ IPV4 = [
     ("-m neverheardof --option 5", MAYBE, MAYBE, MAYBE),
     ("-p udp -m neverheardof --option 5", SHUT, MAYBE, SHUT),
     ("-p tcp -m neverheardof --option 5 --dport 23", SHUT, SHUT, SHUT),
+    # A SYN is options alone; what follows it and datagrams may be of any length.
+    ("-m length --length 100:200", SHUT, MAYBE, MAYBE),
+    ("-m length --length 40:80", OPEN, MAYBE, MAYBE),
+    ("-m length --length 28:65535", OPEN, OPEN, OPEN),
     *(
         (rule, MAYBE, MAYBE, MAYBE)
         for rule in (
@@ -147,7 +151,6 @@ IPV4 = [
             "-m time --timestart 08:00:00 --timestop 18:00:00 --weekdays Mon,Tue",
             "-m geoip --source-country CH",
             "-m quota --quota 1000",
-            "-m length --length 100:200",
             "-m ttl --ttl-gt 5",
             "-m dscp --dscp 0x2e",
             "-m tos --tos 0x10/0x3f",
@@ -198,7 +201,8 @@ IPV6 = [
 @pytest.mark.parametrize(("conditions", "tcp", "udp", "ping"), IPV4)
 def test_ipv4(conditions: str, tcp: str, udp: str, ping: str) -> None:
     """An accept behind the conditions lets in exactly the packets that meet them."""
-    ruleset = rules_of(table(f"-A INPUT {conditions} -j ACCEPT"))
+    established = "-A INPUT -p tcp -m state --state ESTABLISHED -j ACCEPT"
+    ruleset = rules_of(table(established, f"-A INPUT {conditions} -j ACCEPT"))
     assert [fate(ruleset, target) for target in ("tcp/22", "udp/161", "icmp")] == [tcp, udp, ping]
 
 

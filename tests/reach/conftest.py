@@ -11,6 +11,8 @@ from collections.abc import Iterator
 
 import pytest
 
+from tests.reach.audit_hosts import AuditHosts, missing
+from tests.reach.matrix_world import MatrixWorld
 from tests.reach.world import World
 
 
@@ -28,10 +30,43 @@ def _missing() -> str:
 
 
 @pytest.fixture(scope="session")
-def world() -> Iterator[World]:
-    """The three namespaces with their firewalls and services."""
+def namespaces() -> None:
+    """Nothing but that namespaces with firewalls can be made here; without them the tests are skipped."""
     missing = _missing()
     if missing:
         pytest.skip(missing)
+
+
+@pytest.fixture(scope="session")
+def world(namespaces: None) -> Iterator[World]:
+    """The three namespaces with their firewalls and services."""
     with World() as made:
+        yield made
+
+
+@pytest.fixture(scope="session")
+def hosts(world: World) -> Iterator[AuditHosts]:
+    """Audit hosts at the vantage, in containers; echoes are allowed to everybody there."""
+    reason = missing()
+    if reason:
+        pytest.skip(reason)
+    with AuditHosts(world) as made:
+        yield made
+
+
+@pytest.fixture
+def echoes(world: World) -> Iterator[None]:
+    """Whoever is at the vantage may send echoes."""
+    world.run(world.vantage, "sysctl", "-qw", "net.ipv4.ping_group_range=0 2147483647")
+    yield
+    world.run(world.vantage, "sysctl", "-qw", "net.ipv4.ping_group_range=1 0")
+
+
+@pytest.fixture(scope="session")
+def matrix() -> Iterator[MatrixWorld]:
+    """A vantage, and a container with every service that a probe may meet."""
+    missing = _missing() or ("" if shutil.which("podman") else "needs podman, for the container of services")
+    if missing:
+        pytest.skip(missing)
+    with MatrixWorld() as made:
         yield made

@@ -125,7 +125,7 @@ def test_state(rows: list[dict[str, Any]], index: int) -> None:
     case, row = CASES[index], rows[index]
     assert (row["status"], row["service"]) == (case.status, case.proof), row["evidence"]
     assert re.search(case.evidence, row["evidence"]), row["evidence"]
-    assert row["at_s"] < 9
+    assert row["at_s"] < 25  # a silent port is asked what else it may be
 
 
 def test_one_record_each(rows: list[dict[str, Any]]) -> None:

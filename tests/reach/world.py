@@ -105,11 +105,21 @@ class World:
         before: tuple[str, ...] = (),
         descriptors: int | None = None,
         names: Mapping[str, Any] | None = None,
+        unguarded: tuple[str, ...] = (),
         python: str = sys.executable,
         **options: Any,
     ) -> list[dict[str, Any]]:
-        """Observations of these probes from the vantage, in order of completion, with ``index`` and ``at_s`` added."""
-        request = {"probes": list(probes), "options": options, "descriptors": descriptors, "names": names}
+        """Observations of these probes from the vantage, in order of completion, with ``index`` and ``at_s`` added.
+
+        ``descriptors`` is the limit of them, ``unguarded`` names guards that are switched off.
+        """
+        request = {
+            "probes": list(probes),
+            "options": options,
+            "descriptors": descriptors,
+            "names": names,
+            "unguarded": unguarded,
+        }
         output = self.run(self.vantage, *before, python, "-m", "tests.reach.prober", text=json.dumps(request))
         return [json.loads(line) for line in output.splitlines()]
 

@@ -15,7 +15,9 @@ from . import constants
 from .guards import Means
 from .judge import IcmpError, Refusal, ask_for_errors, judge_icmp, judge_local, no_such_neighbour, read_error
 from .loop import ERROR, READABLE, Job, Loop, Watcher
+from .protocols.base import Evidence
 from .records import Endpoint, Outcome, Probe, SocketAddress
+from .spread import Host
 
 _DATAGRAMS_A_TURN = 64  # so that a flood cannot hold the loop
 _LONGEST_DATAGRAM = 65535
@@ -25,8 +27,8 @@ _PENDING_ERRORS = 16  # a queued error is also returned by the next send, whomev
 class DatagramJob(Job):
     """Asks, and asks again; each wait is DATAGRAM_INTERVAL_S, the last one the time-out."""
 
-    def __init__(self, loop: Loop, probe: Probe, endpoint: Endpoint, *, means: Means) -> None:
-        super().__init__(loop, probe, endpoint)
+    def __init__(self, loop: Loop, probe: Probe, host: Host, *, means: Means) -> None:
+        super().__init__(loop, probe, host)
         self._means = means
         self._begun = 0.0
         self._try_begun = 0.0
@@ -36,20 +38,23 @@ class DatagramJob(Job):
         """Ask for the first time."""
         self._begun = now
         try:
-            self._source = self._source or source_towards(self.endpoint)
+            self._source = self._source or self.host.source or source_towards(self.endpoint)
         except OSError as error:
             self._end(judge_local(error.errno or 0))
             return
-        self._ask(now)
+        self.host.source = self._source
+        self.due = self._turn(now)
+        if self.due <= now:
+            self._ask(now)
 
     def wake(self, now: float) -> None:
         """Nothing came: ask again, or say so."""
         if self.tries <= self._means.options.retries:
             self._ask(now)
-        elif self._means.neighbours.is_missing(self.endpoint.address, now):
-            self._end(no_such_neighbour(self.endpoint.address, "ARP"))
+        elif self.host.is_on_link and self._means.neighbours.is_missing(self.host.address, now):
+            self._end(no_such_neighbour(self.host.address, "ARP"))
         else:
-            self._gave_up(now - self._begun)
+            self._gave_up(now)
 
     def ready(self, fd: int, mask: int, now: float) -> None:
         """Never called: the channel hears for all jobs of its family."""
@@ -62,8 +67,9 @@ class DatagramJob(Job):
 
     def failed(self, error: IcmpError) -> None:
         """An ICMP error about one of our datagrams."""
-        self._means.neighbours.answered(self.endpoint.address)
-        self._end(judge_icmp(error, target=self.endpoint.address, own=self._source, protocol=self.probe.protocol))
+        self._means.answered(self.host)
+        self.host.is_alive |= error.offender == plain_address(self.host.address)
+        self._end(judge_icmp(error, target=self.host.address, own=self._source, protocol=self.probe.protocol))
 
     def _ask(self, now: float) -> None:
         options = self._means.options
@@ -74,7 +80,7 @@ class DatagramJob(Job):
             return
         self.tries += 1
         self._try_begun = now
-        self._means.bucket.spend()
+        self._means.bucket.spent += 1
         is_last = self.tries > options.retries
         self.due = now + (options.timeout_s if is_last else min(constants.DATAGRAM_INTERVAL_S, options.timeout_s))
 
@@ -83,16 +89,21 @@ class DatagramJob(Job):
         refusal: Refusal,
         service: ServiceStatus = ServiceStatus.NOT_CHECKED,
         rtt_s: float | None = None,
+        said: Evidence | None = None,
     ) -> None:
         self._release()
-        self.finish(Outcome(refusal.status, refusal.evidence, service, rtt_s, self.tries, self._source))
+        self.finish(Outcome(refusal.status, refusal.evidence, service, rtt_s, self.tries, self._source, said))
+
+    def _turn(self, now: float) -> float:
+        """When the first request may be sent."""
+        return now
 
     @abstractmethod
     def _send(self) -> None:
         """Send the request of this try. Raises OSError."""
 
     @abstractmethod
-    def _gave_up(self, waited_s: float) -> None:
+    def _gave_up(self, now: float) -> None:
         """All tries met silence: end with what that means."""
 
     @abstractmethod

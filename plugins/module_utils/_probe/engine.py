@@ -13,54 +13,84 @@ from __future__ import annotations
 import socket
 import time
 from collections import OrderedDict, deque
-from collections.abc import Generator, Iterable, Iterator
-from typing import Optional, Tuple
+from collections.abc import Generator, Iterable, Iterator, Sequence
+from typing import Tuple
 
 from .._core.records import Observation
 from .._core.vocabulary import ObservationStatus, Protocol
 from . import constants
 from .conversations import converse, why_unverifiable
+from .followups import RAW_PRINT, Conclusion, advance, conclude, opening
 from .guards import Means
 from .icmp import EchoChannel, EchoJob, PingJob, Runner
 from .judge import judge_local
 from .loop import Job, Loop
 from .names import Names, Resolution, Resolver, parse_endpoint, resolve_by_system
 from .records import Endpoint, Outcome, Probe, ProbeOptions, observe
-from .spread import Spreader
+from .shards import Answer, Shards, shards_for
+from .spread import Host, Question, Spreader, Taken
 from .tcp import TcpJob
-from .timing import subnet_of
 from .udp import UdpChannel, UdpJob
 from .workers import Workers
 
 Numbered = Tuple[int, Observation]
-_Key = Tuple[str, Protocol, Optional[int], str]
-_Waiting = Tuple[Probe, Endpoint]
+_Greeted = Tuple[str, Question]
 _GREETED_ONCE = frozenset({"ssh"})  # sshd and fail2ban hold repeated greetings against their sender
+
+
+class _Kind:
+    """What holds for all probes that ask the same, of whatever host.
+
+    ``is_plain``: a TCP connection alone is the answer, and no further question follows from it.
+    """
+
+    __slots__ = ("greets_once", "is_plain", "question", "unverifiable")
+
+    def __init__(self, question: Question, probe: Probe, options: ProbeOptions) -> None:
+        self.question = question
+        self.unverifiable = why_unverifiable(probe, options)
+        self.greets_once = probe.service in _GREETED_ONCE
+        self.is_plain = (
+            probe.protocol is Protocol.TCP
+            and converse(probe, options) is None
+            and not (options.service_check and probe.service == RAW_PRINT)
+        )
 
 
 class Engine:
     """One run. Use as a context manager, or let ``run`` come to its end: it closes everything on every way out."""
 
+    # A subclass whose packets another machine sends says False: all its jobs are of its own ``_make_job``.
+    _sends_itself = True
+
     def __init__(
-        self, options: ProbeOptions, *, resolver: Resolver = resolve_by_system, runner: Runner | None = None
+        self,
+        options: ProbeOptions,
+        *,
+        resolver: Resolver = resolve_by_system,
+        runner: Runner | None = None,
+        shards: int = 1,
     ) -> None:
+        """``runner`` runs the ``ping`` program; ``shards`` is how many engines share this machine for one run."""
         now = time.monotonic()
+        self._shards = shards
         self._options = options
         self._runner = runner
         self._end = float("inf") if options.deadline_s is None else now + options.deadline_s
         self._loop = Loop()
-        self._means = Means.of_this_machine(options, now)
+        self._means = Means.of_this_machine(options, now, shards=shards)
         self._workers = Workers(self._loop)
         self._names = Names(self._workers, resolver)
-        self._spreader: Spreader[_Waiting] = Spreader(options.per_host)
-        self._held: deque[_Waiting] = deque()  # their neighbour entries would overflow the table
-        self._running: dict[Job, Endpoint] = {}
-        self._twins: dict[_Key, list[Probe]] = {}  # the probes that ask the same; the job works for all of them
-        self._greeted: OrderedDict[_Key, Outcome] = OrderedDict()
+        self._kinds: dict[Question, _Kind] = {}
+        self._hosts: dict[str, Host] = {}  # those that something is still asked of
+        self._spreader = Spreader(options.per_host, options.timeout_s)
+        self._held: deque[Taken] = deque()  # their neighbour entries would overflow the table
+        self._running: set[Job] = set()
+        self._greeted: OrderedDict[_Greeted, Outcome] = OrderedDict()
         self._udp: dict[socket.AddressFamily, UdpChannel] = {}
         self._echo: dict[socket.AddressFamily, EchoChannel | None] = {}
-        self._done: list[Numbered] = []
-        self._started = now
+        self._further: dict[tuple[int, str], Probe] = {}  # the follow-ups under way, by probe and address
+        self._done: list[Answer] = []
         self._is_over = False
         self._accepted = 0  # probes and addresses taken in, and not yet told about
 
@@ -70,6 +100,17 @@ class Engine:
         A probe of a name gives one observation for each of its addresses. ``probes`` is read as needed. When the
         deadline has come, everything that is left is told as ``local_error``.
         """
+        vantage = self._options.vantage
+        for probe, address, outcome in self.answers(probes):
+            yield probe.index, observe(probe, address, outcome, vantage)
+
+    def answers(self, probes: Iterable[Probe]) -> Generator[Answer, None, None]:
+        """The same in the engine's own form, which costs less where nobody wants records."""
+        if isinstance(probes, Sequence) and self._sends_itself and self._shards == 1:
+            count = shards_for(probes)
+            if count > 1:
+                yield from self._sharded(probes, count)
+                return
         source = iter(probes)
         try:
             while self._take_in(source) or self._accepted or self._done:
@@ -83,6 +124,16 @@ class Engine:
                 yield from self._collect()
         finally:
             self.close()
+
+    def _sharded(self, probes: Sequence[Probe], count: int) -> Iterator[Answer]:
+        def run(share: Iterable[Probe], options: ProbeOptions) -> Iterator[Answer]:
+            engine = Engine(options, runner=self._runner, shards=count)
+            engine._end = self._end
+            return engine.answers(share)
+
+        self.close()
+        with Shards(probes, self._options, count=count, run=run) as shards:
+            yield from shards.answers()
 
     def close(self) -> None:
         """Close every socket and end every thread, whatever is in flight."""
@@ -113,15 +164,23 @@ class Engine:
         return True
 
     def _accept(self, probe: Probe) -> None:
-        endpoint = parse_endpoint(probe.address)
-        unverifiable = why_unverifiable(probe)
-        if unverifiable is not None:
-            outcome = Outcome(ObservationStatus.UNVERIFIABLE_FROM_HERE, unverifiable)
+        kind = self._kind(probe)
+        host = self._hosts.get(probe.address)
+        endpoint = host.endpoint if host is not None else parse_endpoint(probe.address)
+        if kind.unverifiable is not None:
+            outcome = Outcome(ObservationStatus.UNVERIFIABLE_FROM_HERE, kind.unverifiable)
             self._tell(probe, endpoint.address if endpoint else None, outcome)
         elif endpoint is not None:
-            self._queue(probe, endpoint)
+            self._queue(probe, kind, endpoint)
         else:
             self._names.find(probe.address, lambda resolution: self._resolved(probe, resolution))
+
+    def _kind(self, probe: Probe) -> _Kind:
+        question = (probe.port, probe.protocol, probe.service)
+        found = self._kinds.get(question)
+        if found is None:
+            found = self._kinds[question] = _Kind(question, probe, self._options)
+        return found
 
     def _resolved(self, probe: Probe, resolution: Resolution) -> None:
         if self._is_over:
@@ -131,118 +190,155 @@ class Engine:
             self._tell(probe, None, Outcome(ObservationStatus.NAME_ERROR, words))
         else:
             self._accepted += len(resolution) - 1
+            kind = self._kind(probe)
             for endpoint in resolution:
-                self._queue(probe, endpoint)
+                self._queue(probe, kind, endpoint)
 
-    def _queue(self, probe: Probe, endpoint: Endpoint) -> None:
-        key = _key(probe, endpoint)
-        if key in self._greeted:
-            self._tell(probe, endpoint.address, self._greeted[key])
-        elif key in self._twins:
-            self._twins[key].append(probe)
+    def _queue(self, probe: Probe, kind: _Kind, endpoint: Endpoint) -> None:
+        address = endpoint.address
+        question = kind.question
+        if kind.greets_once and (address, question) in self._greeted:
+            self._tell(probe, address, self._greeted[address, question])
+            return
+        host = self._hosts.get(address)
+        if host is None:
+            host = self._hosts[address] = self._meet(endpoint)
+        twins = host.asked.get(question)
+        if twins is None:
+            host.asked[question] = [probe]
+            self._spreader.add(host, probe if kind.is_plain else opening(probe, self._options))
         else:
-            self._twins[key] = [probe]
-            self._spreader.add(subnet_of(endpoint.address), endpoint.address, (probe, endpoint))
+            twins.append(probe)
+
+    def _meet(self, endpoint: Endpoint) -> Host:
+        return Host(
+            endpoint,
+            self._spreader.subnet(endpoint.address),
+            is_on_link=self._means.neighbours.is_on_link(endpoint.address),
+            source=self._options.source_address,
+        )
 
     def _start_jobs(self, now: float) -> float:
         """Start what may start now; how long to wait until more may."""
-        while self._means.descriptors.has_room and len(self._running) < self._options.concurrency:
-            pause_s = self._means.bucket.wait_s(now)
-            if self._means.conntrack.is_crowded(now):
-                pause_s = max(pause_s, self._started + constants.CROWDED_PAUSE_S - now)
-            if pause_s > 0:
-                return pause_s
-            waiting = self._next(now)
-            if waiting is None or not self._start(*waiting, now):
-                return constants.RECHECK_S if self._held else constants.IDLE_S
-            self._started = now
-        return constants.IDLE_S
+        allowed, pause_s = self._means.allowance(now)
+        room = min(allowed, self._options.concurrency - len(self._running), constants.STARTS_A_TURN)
+        if room <= 0:
+            return pause_s or constants.IDLE_S
+        jobs: list[Job] = []
+        for _start in range(room):
+            taken = self._next(now)
+            if taken is None or not self._start(*taken, now, jobs):
+                pause_s = constants.RECHECK_S if self._held else constants.IDLE_S
+                break
+        if jobs:
+            self._means.started = now
+            self._running.update(jobs)
+            self._loop.arm_all([job for job in jobs if not job.is_done], now)
+        return pause_s
 
-    def _next(self, now: float) -> _Waiting | None:
+    def _next(self, now: float) -> Taken | None:
         """The next one that the neighbour table has room for."""
-        if self._held and self._means.neighbours.admits(self._held[0][1].address, now):
+        if self._held and self._means.neighbours.admits(self._held[0][0].address, now):
             return self._held.popleft()
         while True:
-            waiting = self._spreader.take()
-            if waiting is None or self._means.neighbours.admits(waiting[1].address, now):
-                return waiting
-            self._held.append(waiting)
+            taken = self._spreader.take()
+            if taken is None or not taken[0].is_on_link or self._means.neighbours.admits(taken[0].address, now):
+                return taken
+            self._held.append(taken)
 
-    def _start(self, probe: Probe, endpoint: Endpoint, now: float) -> bool:
-        """Start a job; False where the machine has no means for it at the moment."""
+    def _start(self, host: Host, probe: Probe, now: float, jobs: list[Job]) -> bool:
+        """Start a job and add it; False where the machine has no means for it at the moment."""
         try:
-            job = self._make_job(probe, endpoint)
+            if self._sends_itself and self._kind(probe).is_plain:
+                job: Job = TcpJob(self._loop, probe, host, means=self._means, conversation=None)
+            else:
+                job = self._make_job(probe, host)
             job.begin(now)
         except OSError as error:
             if self._means.descriptors.exhausted():
-                self._held.appendleft((probe, endpoint))
+                self._held.appendleft((host, probe))
                 return False
             refusal = judge_local(error.errno or 0)
-            self._settle(probe, endpoint, Outcome(refusal.status, refusal.evidence))
+            self._settle(probe, host, Outcome(refusal.status, refusal.evidence))
             return True
-        self._running[job] = endpoint
-        if not job.is_done:
-            self._loop.arm(job, now)
+        jobs.append(job)
         return True
 
-    def _make_job(self, probe: Probe, endpoint: Endpoint) -> Job:
+    def _make_job(self, probe: Probe, host: Host) -> Job:
         conversation = converse(probe, self._options)
         if probe.protocol is Protocol.ICMP:
-            return self._make_echo(probe, endpoint)
+            return self._make_echo(probe, host)
         if probe.protocol is Protocol.UDP and conversation is not None:
-            channel = self._udp.get(endpoint.family)
+            family = host.endpoint.family
+            channel = self._udp.get(family)
             if channel is None:
-                channel = self._udp[endpoint.family] = UdpChannel(self._loop, endpoint.family, self._means)
-            return UdpJob(self._loop, probe, endpoint, means=self._means, channel=channel, conversation=conversation)
-        return TcpJob(self._loop, probe, endpoint, means=self._means, conversation=conversation)
+                channel = self._udp[family] = UdpChannel(self._loop, family, self._means)
+            return UdpJob(self._loop, probe, host, means=self._means, channel=channel, conversation=conversation)
+        return TcpJob(self._loop, probe, host, means=self._means, conversation=conversation)
 
-    def _make_echo(self, probe: Probe, endpoint: Endpoint) -> Job:
-        if endpoint.family not in self._echo:
+    def _make_echo(self, probe: Probe, host: Host) -> Job:
+        family = host.endpoint.family
+        if family not in self._echo:
             try:
-                self._echo[endpoint.family] = EchoChannel(self._loop, endpoint.family, self._means)
+                self._echo[family] = EchoChannel(self._loop, family, self._means)
             except PermissionError:
-                self._echo[endpoint.family] = None
-        channel = self._echo[endpoint.family]
+                self._echo[family] = None
+        channel = self._echo[family]
         if channel is not None:
-            return EchoJob(self._loop, probe, endpoint, means=self._means, channel=channel)
-        return PingJob(self._loop, probe, endpoint, means=self._means, workers=self._workers, runner=self._runner)
+            return EchoJob(self._loop, probe, host, means=self._means, channel=channel)
+        return PingJob(self._loop, probe, host, means=self._means, workers=self._workers, runner=self._runner)
 
-    def _collect(self) -> Iterator[Numbered]:
-        """Turn the jobs that have finished into observations, and hand out all that there are."""
+    def _collect(self) -> Iterable[Answer]:
+        """Take the outcomes of the jobs that have finished, and hand out all that there are."""
         finished, self._loop.finished = self._loop.finished, []
         for job, outcome in finished:
-            del self._running[job]
-            self._settle(job.probe, job.endpoint, outcome)
+            self._running.discard(job)
+            self._settle(job.probe, job.host, outcome)
         done, self._done = self._done, []
-        yield from done
+        return done
 
-    def _settle(self, probe: Probe, endpoint: Endpoint, outcome: Outcome) -> None:
-        self._spreader.release(endpoint.address)
-        key = _key(probe, endpoint)
-        if probe.service in _GREETED_ONCE and outcome.status is ObservationStatus.OPEN:
-            self._greeted[key] = outcome
+    def _settle(self, probe: Probe, host: Host, outcome: Outcome) -> None:
+        self._spreader.release(host)
+        kind = self._kind(probe)
+        address = host.endpoint.address
+        if not kind.is_plain:
+            step = conclude(probe, outcome) if self._is_over else advance(probe, outcome, self._options)
+            if not isinstance(step, Conclusion):
+                self._further[step.index, address] = step
+                self._spreader.add(host, step)
+                return
+            probe, outcome = step
+            self._further.pop((probe.index, address), None)
+            kind = self._kind(probe)
+        if kind.greets_once and outcome.status is ObservationStatus.OPEN:
+            self._greeted[address, kind.question] = outcome
             if len(self._greeted) > constants.REMEMBERED_GREETINGS:
                 self._greeted.popitem(last=False)
-        for twin in self._twins.pop(key):
-            self._tell(twin, endpoint.address, outcome)
+        twins = host.asked.pop(kind.question)
+        self._accepted -= len(twins)
+        self._done += [(twin, address, outcome) for twin in twins]
+        if not host.asked:
+            del self._hosts[address]
 
     def _tell(self, probe: Probe, address: str | None, outcome: Outcome) -> None:
         self._accepted -= 1
-        self._done.append((probe.index, observe(probe, address, outcome, self._options.vantage)))
+        self._done.append((probe, address, outcome))
 
-    def _give_up(self, source: Iterator[Probe]) -> Iterator[Numbered]:
+    def _give_up(self, source: Iterator[Probe]) -> Iterator[Answer]:
         """The deadline has come: tell about everything that is left."""
         self._is_over = True
         for job in list(self._running):
             job.abandon(self._reason)
         yield from self._collect()
         self._names.abandon()
-        for key, twins in self._twins.items():
-            for twin in twins:
-                self._tell(twin, key[0], self._unprobed())
+        for host in self._hosts.values():
+            for twins in host.asked.values():
+                further = self._further.get((twins[0].index, host.address), twins[0])
+                for twin in twins:
+                    self._tell(twin, host.address, conclude(further, self._unprobed()).outcome)
         yield from self._collect()
         for probe in source:
-            yield probe.index, observe(probe, None, self._unprobed(), self._options.vantage)
+            yield probe, None, self._unprobed()
 
     @property
     def _reason(self) -> str:
@@ -250,7 +346,3 @@ class Engine:
 
     def _unprobed(self) -> Outcome:
         return Outcome(ObservationStatus.LOCAL_ERROR, f"not probed: {self._reason}")
-
-
-def _key(probe: Probe, endpoint: Endpoint) -> _Key:
-    return endpoint.address, probe.protocol, probe.port, probe.service

@@ -16,7 +16,7 @@ from typing import Callable, Union
 
 from . import constants
 from .records import ProbeOptions
-from .timing import RoundTrips
+from .spread import Host
 
 try:
     import resource
@@ -36,15 +36,17 @@ class Bucket:
         self._depth = max(1.0, rate_per_s / 50)
         self._tokens = self._depth
         self._filled = now
+        self.spent = 0  # flows started since the last look; whoever starts one counts it here
 
-    def spend(self) -> None:
-        """A flow was started."""
-        self._tokens -= 1
-
-    def wait_s(self, now: float) -> float:
-        """How long until the next flow may start; 0 for now."""
-        self._tokens = min(self._depth, self._tokens + (now - self._filled) * self._rate)
+    def allowance(self, now: float) -> int:
+        """How many flows may start now."""
+        self._tokens = min(self._depth, self._tokens - self.spent + (now - self._filled) * self._rate)
         self._filled = now
+        self.spent = 0
+        return max(0, int(self._tokens + _ROUNDING))
+
+    def wait_s(self) -> float:
+        """How long, from the last look on, until the next flow may start; 0 if it might then."""
         missing = 1 - self._tokens
         return missing / self._rate if missing > _ROUNDING else 0.0
 
@@ -57,9 +59,9 @@ class Descriptors:
         self.limit = max(constants.LEAST_WINDOW, min(wanted, _descriptor_limit() - constants.SPARE_DESCRIPTORS))
 
     @property
-    def has_room(self) -> bool:
-        """Whether another socket may be opened."""
-        return self.open < self.limit
+    def room(self) -> int:
+        """How many more sockets may be opened."""
+        return self.limit - self.open
 
     def exhausted(self) -> bool:
         """The kernel refused another socket: make do with those that there are. False if there are none."""
@@ -97,18 +99,16 @@ class Neighbours:
         self._missing: frozenset[str] = frozenset()
 
     @classmethod
-    def of_this_machine(cls) -> Neighbours:
+    def of_this_machine(cls, shards: int) -> Neighbours:
         """As /proc tells; without it nothing counts as on the own link."""
         threshold = _read_number("/proc/sys/net/ipv4/neigh/default/gc_thresh3") or constants.NEIGHBOUR_THRESHOLD
         return cls(
             chain(parse_routes_v4(_read("/proc/net/route")), parse_routes_v6(_read("/proc/net/ipv6_route"))),
-            threshold // 2,
+            threshold // 2 // shards,
         )
 
     def admits(self, address: str, now: float) -> bool:
-        """Whether a probe of this address may start; if it is on the own link, it then counts as waiting."""
-        if not self._networks or not self._is_on_link(address):
-            return True
+        """Whether a probe of this address, one of the own link, may start; it then counts as waiting."""
         if address not in self._waiting and not self.has_room(now):
             return False
         self._waiting[address] = now + constants.NEIGHBOUR_HOLD_S
@@ -126,15 +126,16 @@ class Neighbours:
         return len(self._waiting) < self._most
 
     def is_missing(self, address: str, now: float) -> bool:
-        """Whether the kernel asked for this address on the own link by ARP, and nobody has it."""
-        if ":" in address or not self._networks or not self._is_on_link(address):
-            return False
+        """Whether the kernel asked for this address, one of the own link, by ARP, and nobody has it."""
         if now - self._looked >= constants.NEIGHBOUR_PERIOD_S:
             self._looked = now
             self._missing = parse_missing(_read("/proc/net/arp"))
         return address in self._missing
 
-    def _is_on_link(self, address: str) -> bool:
+    def is_on_link(self, address: str) -> bool:
+        """Whether the address is reached without a gateway."""
+        if not self._networks:
+            return False
         version = 6 if ":" in address else 4
         packed = socket.inet_pton(socket.AF_INET6 if version == 6 else socket.AF_INET, address.partition("%")[0])
         number = int.from_bytes(packed, "big")
@@ -198,19 +199,34 @@ class Means:
     descriptors: Descriptors
     neighbours: Neighbours
     conntrack: Conntrack
-    round_trips: RoundTrips
+    started: float  # when the last probe was
 
     @classmethod
-    def of_this_machine(cls, options: ProbeOptions, now: float) -> Means:
-        """What this machine has, as far as the options allow."""
+    def of_this_machine(cls, options: ProbeOptions, now: float, *, shards: int = 1) -> Means:
+        """What this machine has, as far as the options allow; of the neighbour table only one share of so many."""
         return cls(
             options,
             Bucket(options.rate_per_s, now),
             Descriptors(options.concurrency),
-            Neighbours.of_this_machine(),
+            Neighbours.of_this_machine(shards),
             Conntrack(),
-            RoundTrips(options.timeout_s),
+            now,
         )
+
+    def answered(self, host: Host) -> None:
+        """Something came from this address."""
+        if host.is_on_link:
+            self.neighbours.answered(host.address)
+
+    def allowance(self, now: float) -> tuple[int, float]:
+        """How many probes may start now, and if none may, how long until one may."""
+        flows = self.bucket.allowance(now)
+        if self.conntrack.is_crowded(now):
+            flows = min(flows, 1)
+            crowded_s = self.started + constants.CROWDED_PAUSE_S - now
+            if crowded_s > 0:
+                return 0, max(crowded_s, self.bucket.wait_s())
+        return min(flows, self.descriptors.room), self.bucket.wait_s()
 
 
 def _read(path: str) -> str:

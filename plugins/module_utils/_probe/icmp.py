@@ -21,7 +21,8 @@ from .datagram import Channel, DatagramJob, plain_address
 from .guards import Means
 from .judge import IcmpError, Refusal
 from .loop import Job, Loop
-from .records import Endpoint, Outcome, Probe, SocketAddress
+from .records import Outcome, Probe, SocketAddress
+from .spread import Host
 from .workers import Workers
 
 # Runs a command and gives its return code and output. Raises OSError if there is no such program.
@@ -43,22 +44,23 @@ _NO_WAY_WORDS = ("Host Unreachable", "Net Unreachable", "No route", "Address unr
 class EchoJob(DatagramJob):
     """Echo requests until one is answered."""
 
-    def __init__(self, loop: Loop, probe: Probe, endpoint: Endpoint, *, means: Means, channel: EchoChannel) -> None:
-        super().__init__(loop, probe, endpoint, means=means)
+    def __init__(self, loop: Loop, probe: Probe, host: Host, *, means: Means, channel: EchoChannel) -> None:
+        super().__init__(loop, probe, host, means=means)
         self._channel = channel
         self.sequence: int | None = None
 
     def replied(self, now: float) -> None:
         """The fitting reply came."""
-        self._means.neighbours.answered(self.endpoint.address)
+        self._means.answered(self.host)
+        self.host.is_alive = True
         rtt_s = now - self._try_begun if self.tries == 1 else None
         self._end(Refusal(ObservationStatus.OPEN, "echo reply"), ServiceStatus.CONFIRMED, rtt_s)
 
     def _send(self) -> None:
         self._channel.ask(self)
 
-    def _gave_up(self, waited_s: float) -> None:
-        self._end(_silence(self.tries, waited_s))
+    def _gave_up(self, now: float) -> None:
+        self._end(_silence(self.tries, now - self._begun))
 
     def _release(self) -> None:
         self._channel.forget(self)
@@ -132,9 +134,9 @@ class PingJob(Job):
     """Asks the ``ping`` program, on a worker thread; it sends one request a second until it is answered."""
 
     def __init__(
-        self, loop: Loop, probe: Probe, endpoint: Endpoint, *, means: Means, workers: Workers, runner: Runner | None
+        self, loop: Loop, probe: Probe, host: Host, *, means: Means, workers: Workers, runner: Runner | None
     ) -> None:
-        super().__init__(loop, probe, endpoint)
+        super().__init__(loop, probe, host)
         self._means = means
         self._workers = workers
         self._runner = runner
@@ -142,7 +144,7 @@ class PingJob(Job):
     def begin(self, now: float) -> None:
         """Start the program."""
         options = self._means.options
-        self._means.bucket.spend()
+        self._means.bucket.spent += 1
         self.tries = options.retries + 1
         patience_s = ceil(options.retries * constants.DATAGRAM_INTERVAL_S + options.timeout_s)
         self.due = now + patience_s + options.timeout_s

@@ -18,15 +18,18 @@ from typing import NamedTuple
 
 from .._core.vocabulary import ObservationStatus, Protocol
 
+_HAS_INFO = hasattr(socket, "TCP_INFO")
 HAS_ERROR_QUEUE = hasattr(socket, "MSG_ERRQUEUE")
 IP_RECVERR = 11  # linux/in.h
 IPV6_RECVERR = 25  # linux/in6.h
 _EXTENDED_ERROR = struct.Struct("=IBBBBII")  # linux/errqueue.h: struct sock_extended_err
 _ORIGIN_LOCAL, _ORIGIN_ICMP, _ORIGIN_ICMP6 = 1, 2, 3
-TCP_INFO_BYTES = 232
+TCP_INFO_BYTES = 144  # up to segs_in
 _SEGMENTS_IN = 140  # linux/tcp.h: offsets in struct tcp_info
 _TOTAL_RETRANSMITS = 100
-_RTT = 68
+_SYN_SENT = 2  # linux/tcp_states.h
+_READ_INFO = struct.Struct("=B67xI28xI36xI").unpack_from  # state, rtt, total_retrans, segs_in
+_READ_OLD_INFO = struct.Struct("=B67xI28xI").unpack_from
 
 OUR_FAULTS = {
     errno.EMFILE: "no free file descriptor",
@@ -101,18 +104,26 @@ class TcpInfo(NamedTuple):
     rtt_s: float
     retransmits: int
     segments_in: int | None
+    is_waiting: bool = False  # the SYN is still without an answer
 
 
-def ask_for_errors(sock: socket.socket, family: int) -> None:
+# The socket option that has ICMP errors queued on a socket, where the system can.
+ERRORS_WANTED = {
+    socket.AF_INET: (socket.IPPROTO_IP, IP_RECVERR, 1),
+    socket.AF_INET6: (socket.IPPROTO_IPV6, IPV6_RECVERR, 1),
+}
+if not HAS_ERROR_QUEUE:
+    ERRORS_WANTED.clear()
+
+
+def ask_for_errors(sock: socket.SocketType, family: int) -> None:
     """Have ICMP errors queued on the socket, where the system can."""
-    if HAS_ERROR_QUEUE:
-        if family == socket.AF_INET:
-            sock.setsockopt(socket.IPPROTO_IP, IP_RECVERR, 1)
-        else:
-            sock.setsockopt(socket.IPPROTO_IPV6, IPV6_RECVERR, 1)
+    wanted = ERRORS_WANTED.get(socket.AddressFamily(family))
+    if wanted:
+        sock.setsockopt(*wanted)
 
 
-def read_error(sock: socket.socket) -> tuple[IcmpError, bytes, tuple[str, int]] | None:
+def read_error(sock: socket.SocketType) -> tuple[IcmpError, bytes, tuple[str, int]] | None:
     """The next queued error with the datagram that it is about and where that was sent to, or ``None``."""
     if not HAS_ERROR_QUEUE:
         return None
@@ -150,22 +161,22 @@ def _offender(content: bytes) -> str | None:
     return None
 
 
-def read_tcp_info(sock: socket.socket) -> TcpInfo | None:
+def read_tcp_info(sock: socket.SocketType) -> TcpInfo | None:
     """What the kernel counted, or ``None`` where it does not tell."""
-    if not hasattr(socket, "TCP_INFO"):
+    if not _HAS_INFO:
         return None
     try:
         info = sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, TCP_INFO_BYTES)
     except OSError:
         return None
-    if len(info) < _TOTAL_RETRANSMITS + 4:
-        return None
-    segments = None
+    segments: int | None = None
     if len(info) >= _SEGMENTS_IN + 4:
-        (segments,) = struct.unpack_from("=I", info, _SEGMENTS_IN)
-    (rtt_us,) = struct.unpack_from("=I", info, _RTT)
-    (retransmits,) = struct.unpack_from("=I", info, _TOTAL_RETRANSMITS)
-    return TcpInfo(rtt_us / 1e6, retransmits, segments)
+        state, rtt_us, retransmits, segments = _READ_INFO(info)
+    elif len(info) >= _TOTAL_RETRANSMITS + 4:
+        state, rtt_us, retransmits = _READ_OLD_INFO(info)
+    else:
+        return None
+    return TcpInfo(rtt_us / 1e6, retransmits, segments, state == _SYN_SENT)
 
 
 def judge_icmp(error: IcmpError, *, target: str, own: str | None, protocol: Protocol) -> Refusal:

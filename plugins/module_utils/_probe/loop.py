@@ -6,11 +6,14 @@
 from __future__ import annotations
 
 import select
+import socket
 import time
 from abc import ABC, abstractmethod
+from collections.abc import Iterable
 
 from . import constants
 from .records import Endpoint, Outcome, Probe
+from .spread import Host
 from .wheel import Wheel
 
 READABLE, WRITABLE, ERROR, HUNG_UP = 1, 4, 8, 16  # the same numbers in poll(2) and epoll(7)
@@ -18,6 +21,8 @@ READABLE, WRITABLE, ERROR, HUNG_UP = 1, 4, 8, 16  # the same numbers in poll(2) 
 
 class Watcher(ABC):
     """What wants to hear of its descriptors."""
+
+    __slots__ = ()
 
     @abstractmethod
     def ready(self, fd: int, mask: int, now: float) -> None:
@@ -27,13 +32,20 @@ class Watcher(ABC):
 class Job(Watcher):
     """A probe of one address in flight. It sets ``due`` and is woken then; when it knows, it calls ``finish``."""
 
-    def __init__(self, loop: Loop, probe: Probe, endpoint: Endpoint) -> None:
+    __slots__ = ("due", "host", "is_done", "loop", "probe", "tries")
+
+    def __init__(self, loop: Loop, probe: Probe, host: Host) -> None:
         self.loop = loop
         self.probe = probe
-        self.endpoint = endpoint
+        self.host = host
         self.is_done = False
         self.due = 0.0
         self.tries = 0
+
+    @property
+    def endpoint(self) -> Endpoint:
+        """Where the probe goes."""
+        return self.host.endpoint
 
     @abstractmethod
     def begin(self, now: float) -> None:
@@ -59,7 +71,7 @@ class Loop:
 
     def __init__(self) -> None:
         self._poller: _Epoll | _Poll = _Epoll() if hasattr(select, "epoll") else _Poll()
-        self._watchers: dict[int, Watcher] = {}
+        self._watchers: dict[int, Watcher] = {}  # by descriptor
         self._wheel: Wheel[Job] = Wheel(time.monotonic())
         self.finished: list[tuple[Job, Outcome]] = []
 
@@ -77,9 +89,23 @@ class Loop:
         if self._watchers.pop(fd, None) is not None:
             self._poller.unregister(fd)
 
-    def arm(self, job: Job, now: float) -> None:
-        """Wake the job when it is due."""
-        self._wheel.arm(min(job.due, now + constants.RECHECK_S), job)
+    def drop(self, fd: int, sock: socket.SocketType) -> None:
+        """Close a watched stream."""
+        if self._watchers.pop(fd, None) is not None and not self._poller.forgets_what_is_closed:
+            self._poller.unregister(fd)
+        sock.close()
+
+    def arm_all(self, jobs: Iterable[Job], now: float) -> None:
+        """Wake each job when it is due."""
+        soon = now + constants.RECHECK_S
+        later = []
+        for job in jobs:
+            if job.due < soon:
+                self._wheel.arm(job.due, job)
+            else:
+                later.append(job)
+        if later:
+            self._wheel.arm_all(soon, later)
 
     def turn(self, longest_s: float) -> None:
         """Wait for at most ``longest_s``, serve what is ready, wake what is due."""
@@ -91,13 +117,11 @@ class Loop:
             if watcher is not None:
                 watcher.ready(fd, mask, now)
         # The clock from before the wait: an answer that was there in time is never overtaken by its own time-out.
-        for job in self._wheel.expired(before):
-            if job.is_done:
-                continue
-            if job.due <= before:
+        waiting = [job for job in self._wheel.expired(before) if not job.is_done]
+        for job in waiting:
+            if job.due <= before and not job.is_done:
                 job.wake(now)
-            if not job.is_done:
-                self.arm(job, now)
+        self.arm_all([job for job in waiting if not job.is_done], now)
 
     def close(self) -> None:
         """Give the poller back."""
@@ -107,6 +131,10 @@ class Loop:
 
 class _Epoll:
     """epoll(7), all that is ready in one call: what has come must be seen before its time-out is."""
+
+    # Unless a child process, forked meanwhile, still has it: then a closed descriptor may be told of once more, maybe
+    # under the number of a new one. Watchers look for themselves what is there.
+    forgets_what_is_closed = True
 
     def __init__(self) -> None:
         epoll = select.epoll()
@@ -120,6 +148,8 @@ class _Epoll:
 
 class _Poll:
     """poll(2) with epoll's units, for systems without epoll."""
+
+    forgets_what_is_closed = False
 
     def __init__(self) -> None:
         poll = select.poll()

@@ -12,14 +12,20 @@ from typing import NamedTuple, Tuple, Union
 from .._core.records import Observation
 from .._core.vocabulary import ObservationStatus, Protocol, ServiceStatus
 from . import constants
+from .protocols.base import Evidence
 from .secret import Secret
 
 SocketAddress = Union[Tuple[str, int], Tuple[str, int, int, int]]
 
 
-@dataclass(frozen=True)
+@dataclass(unsafe_hash=True)
 class Probe:
-    """One question to the wire. ``address`` may be a name; ``index`` is the place of the answer in the result."""
+    """One question to the wire. ``address`` may be a name; ``index`` is the place of the answer in the result.
+
+    Nobody changes one once it is made. It is not frozen only since that would cost more than all the rest of it.
+    """
+
+    __slots__ = ("address", "host", "index", "port", "protocol", "requirement", "service")
 
     index: int
     host: str
@@ -41,8 +47,10 @@ class ProbeOptions:
     per_host: int = constants.PER_HOST
     deadline_s: float | None = None
     source_address: str | None = None
+    confirm: bool = False  # ask those that stay silent over TCP once more, for CONFIRM_S
     service_check: bool = True
     snmp_community: Secret | None = None
+    printer_pjl: bool = False
     vantage: str = "controller"
 
 
@@ -69,6 +77,7 @@ class Outcome(NamedTuple):
     rtt_s: float | None = None
     attempts: int = 0
     source: str | None = None
+    said: Evidence | None = None  # what the service let us know, where it was asked
 
 
 def observe(probe: Probe, address: str | None, outcome: Outcome, vantage: str) -> Observation:

@@ -6,70 +6,112 @@
 from __future__ import annotations
 
 from collections import deque
-from typing import Generic, TypeVar
+from typing import Dict, List, Optional, Tuple
 
-Item = TypeVar("Item")
+from .._core.vocabulary import ObservationStatus
+from .records import Endpoint, Probe
+from .timing import RoundTrips, subnet_of
+
+Question = Tuple[Optional[int], str, str]  # port, protocol and service: what a probe asks of an address
 
 
-class _Host(Generic[Item]):
-    __slots__ = ("in_flight", "is_listed", "queue", "subnet")
+class Subnet:
+    """A /24 or /64: what the way there is like, and which of its hosts may be asked next."""
 
-    def __init__(self, subnet: str) -> None:
+    __slots__ = ("has_loss", "ready", "round_trips")
+
+    def __init__(self, round_trips: RoundTrips) -> None:
+        self.round_trips = round_trips
+        self.has_loss = False  # an answer came to a later try, or to a repeated SYN
+        self.ready: deque[Host] = deque()
+
+
+class Host:
+    """An address while there is something to ask of it, and what was learnt of it meanwhile.
+
+    ``source`` is the own address that packets to it leave from, once that is known. ``is_alive``: something came from
+    it. ``control`` is what became of the control question over UDP, which was asked ``control_tries`` times and is
+    waited for until ``control_until``. ``next_udp`` is when the next UDP port would be asked if none may be early.
+    """
+
+    __slots__ = (
+        "asked", "control", "control_tries", "control_until", "endpoint", "in_flight", "is_alive", "is_listed",
+        "is_on_link", "next_udp", "queue", "source", "subnet",
+    )  # fmt: skip
+
+    def __init__(self, endpoint: Endpoint, subnet: Subnet, *, is_on_link: bool, source: str | None) -> None:
+        self.endpoint = endpoint
         self.subnet = subnet
-        self.queue: deque[Item] = deque()
+        self.is_on_link = is_on_link
+        self.source = source
+        self.queue: deque[Probe] = deque()
         self.in_flight = 0
         self.is_listed = False
+        self.is_alive = False
+        self.control: ObservationStatus | None = None
+        self.control_tries = 0
+        self.control_until = self.next_udp = 0.0
+        # What is queued or in flight, each with the probes that ask the same: one job works for all of them.
+        self.asked: Dict[Question, List[Probe]] = {}  # noqa: UP006
+
+    @property
+    def address(self) -> str:
+        """The address as it was given."""
+        return self.endpoint.address
 
 
-class Spreader(Generic[Item]):
-    """Queued items by subnet and host. Every operation takes constant time."""
+Taken = Tuple[Host, Probe]
 
-    def __init__(self, per_host: int) -> None:
+
+class Spreader:
+    """Queued probes by subnet and host. Every operation takes constant time."""
+
+    def __init__(self, per_host: int, longest_s: float) -> None:
         self._per_host = per_host
-        self._hosts: dict[str, _Host[Item]] = {}
-        self._ready: dict[str, deque[str]] = {}
-        self._turn: deque[str] = deque()
+        self._longest_s = longest_s
+        self._subnets: dict[str, Subnet] = {}
+        self._turn: deque[Subnet] = deque()
 
-    def add(self, subnet: str, address: str, item: Item) -> None:
-        """Queue an item behind the others of its host."""
-        host = self._hosts.get(address)
-        if host is None:
-            host = self._hosts[address] = _Host(subnet)
-        host.queue.append(item)
-        self._list(address, host)
+    def subnet(self, address: str) -> Subnet:
+        """The subnet of an address; always the same for the same."""
+        key = subnet_of(address)
+        found = self._subnets.get(key)
+        if found is None:
+            found = self._subnets[key] = Subnet(RoundTrips(self._longest_s))
+        return found
 
-    def take(self) -> Item | None:
-        """The next item, or ``None`` if every host with items has its share in flight."""
+    def add(self, host: Host, probe: Probe) -> None:
+        """Queue a probe behind the others of its host."""
+        host.queue.append(probe)
+        if not host.is_listed:
+            self._list(host)
+
+    def take(self) -> Taken | None:
+        """The next probe and its host, or ``None`` if every host with probes has its share in flight."""
         if not self._turn:
             return None
         subnet = self._turn.popleft()
-        addresses = self._ready[subnet]
-        address = addresses.popleft()
-        host = self._hosts[address]
-        item = host.queue.popleft()
+        host = subnet.ready.popleft()
+        if subnet.ready:
+            self._turn.append(subnet)
+        probe = host.queue.popleft()
         host.in_flight += 1
         host.is_listed = False
-        if addresses:
-            self._turn.append(subnet)
-        else:
-            del self._ready[subnet]
-        self._list(address, host)
-        return item
+        if host.queue:
+            self._list(host)
+        return host, probe
 
-    def release(self, address: str) -> None:
-        """An item of this host is done."""
-        host = self._hosts[address]
+    def release(self, host: Host) -> None:
+        """A probe of this host is done."""
         host.in_flight -= 1
-        if not host.queue and not host.in_flight:
-            del self._hosts[address]
-            return
-        self._list(address, host)
+        if host.queue and not host.is_listed:
+            self._list(host)
 
-    def _list(self, address: str, host: _Host[Item]) -> None:
-        if host.is_listed or not host.queue or host.in_flight >= self._per_host:
+    def _list(self, host: Host) -> None:
+        if host.in_flight >= self._per_host:
             return
         host.is_listed = True
-        if host.subnet not in self._ready:
-            self._ready[host.subnet] = deque()
+        ready = host.subnet.ready
+        if not ready:
             self._turn.append(host.subnet)
-        self._ready[host.subnet].append(address)
+        ready.append(host)

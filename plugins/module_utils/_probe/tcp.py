@@ -9,15 +9,17 @@ import errno
 import socket
 import struct
 from contextlib import suppress
+from typing import Dict, Tuple
 
 from .._core.vocabulary import ObservationStatus, ServiceStatus
 from . import constants
 from .guards import Means
 from .judge import (
     BROKEN_LATER,
+    ERRORS_WANTED,
     EXHAUSTION,
+    HAS_ERROR_QUEUE,
     TcpInfo,
-    ask_for_errors,
     judge_local,
     judge_refused_connect,
     no_such_neighbour,
@@ -27,12 +29,15 @@ from .judge import (
 from .loop import ERROR, HUNG_UP, READABLE, WRITABLE, Job, Loop
 from .protocols.base import Conversation, Evidence
 from .records import Endpoint, Outcome, Probe
-from .timing import subnet_of
+from .spread import Host
 
 _NON_BLOCKING = getattr(socket, "SOCK_NONBLOCK", 0)
+_STREAM = socket.SOCK_STREAM | _NON_BLOCKING
+_BROKEN = ERROR | HUNG_UP
+_UNDER_WAY = frozenset({0, errno.EINPROGRESS})
 _BIND_ADDRESS_NO_PORT = 24  # linux/in.h: the port is chosen on connect, so that each can serve many destinations
 _RESET_ON_CLOSE = struct.pack("ii", 1, 0)  # socket(7), SO_LINGER: no TIME_WAIT is left behind
-_NO_SOURCE = ("0.0.0.0", "::")  # what the kernel calls the address of a socket that found no route
+_NO_SOURCE = frozenset({"0.0.0.0", "::"})  # what the kernel calls the address of a socket that found no route
 # A reset makes these write an error into their log, where a tidy end is a line among many.
 _LOGIN_SERVICES = frozenset({"ssh"})
 
@@ -40,19 +45,28 @@ _LOGIN_SERVICES = frozenset({"ssh"})
 class TcpJob(Job):
     """Every try is a new socket from a new port; earlier ones stay open, since their answer may only be late."""
 
+    __slots__ = (
+        "_begun", "_conversation", "_is_connected", "_last_wait_s", "_means", "_rtt_s", "_sockets", "_try_begun",
+    )  # fmt: skip
+
     def __init__(
-        self, loop: Loop, probe: Probe, endpoint: Endpoint, *, means: Means, conversation: Conversation | None
+        self, loop: Loop, probe: Probe, host: Host, *, means: Means, conversation: Conversation | None
     ) -> None:
-        super().__init__(loop, probe, endpoint)
+        # As Job does; one call less for each probe.
+        self.loop = loop
+        self.probe = probe
+        self.host = host
+        self.is_done = False
+        self.due = 0.0
+        self.tries = 0
         self._means = means
         self._conversation = conversation
-        self._subnet = subnet_of(endpoint.address)
-        self._sockets: dict[int, tuple[socket.socket, float]] = {}  # by descriptor, with the time of the SYN
+        self._sockets: Dict[int, Tuple[socket.SocketType, float]] = {}  # noqa: UP006 by descriptor, with its SYN's time
         self._begun = 0.0
         self._try_begun = 0.0
-        self._source: str | None = None
         self._rtt_s: float | None = None
         self._is_connected = False
+        self._last_wait_s: float | None = None  # how long the last try is waited for, once it is known to be the last
 
     def begin(self, now: float) -> None:
         """Send the first SYN."""
@@ -62,15 +76,22 @@ class TcpJob(Job):
     def wake(self, now: float) -> None:
         """The wait for this try, or for the service, is over, unless the estimate has grown meanwhile."""
         if self._is_connected:
-            self._conclude(f"within {constants.SERVICE_S:g} s")
+            self._conclude(f"within {self._conversation.patience_s if self._conversation else 0:g} s")
             return
-        wait_s = self._means.round_trips.timeout_s(self._subnet)
+        options = self._means.options
+        subnet = self.host.subnet
+        wait_s = self._last_wait_s or subnet.round_trips.timeout_s
         if self._try_begun + wait_s > now:
             self.due = self._try_begun + wait_s
-        elif self.tries > self._means.options.retries:
+        elif self._last_wait_s is not None:
             self._gave_up(now)
-        else:
+        elif self.tries <= options.retries + (constants.TRIES_FOR_LOSS if subnet.has_loss else 0):
             self._try_again(now)
+        elif options.confirm:
+            self._last_wait_s = constants.CONFIRM_S
+            self._try_again(now)
+        else:
+            self._gave_up(now)
 
     def ready(self, fd: int, mask: int, now: float) -> None:
         """A connect has succeeded or failed, or the service has said something."""
@@ -79,11 +100,13 @@ class TcpJob(Job):
             self._read(sock)
             return
         info = read_tcp_info(sock)  # before SO_ERROR, which resets what it counts
-        number = sock.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
-        if number == 0 and not mask & (ERROR | HUNG_UP):
-            self._connected(sock, info, now, begun)
+        number = sock.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR) if mask & _BROKEN else 0
+        if not number and info is not None and info.is_waiting:
+            return  # what was told is of a socket that had this number before
+        if not mask & _BROKEN:
+            self._connected(fd, sock, info, now - begun)
         elif number in BROKEN_LATER:
-            self._connected(sock, info, now, begun, broken=number)
+            self._connected(fd, sock, info, now - begun, broken=number)
         elif number in (0, errno.ETIMEDOUT):
             self._drop(fd)  # the kernel gave this try up; the job's own clock decides
         else:
@@ -97,14 +120,14 @@ class TcpJob(Job):
             self._end(ObservationStatus.LOCAL_ERROR, f"not probed to the end ({self.tries} SYNs sent): {reason}")
 
     def _gave_up(self, now: float) -> None:
-        if self._means.neighbours.is_missing(self.endpoint.address, now):
-            self._end(*no_such_neighbour(self.endpoint.address, "ARP"))
+        if self.host.is_on_link and self._means.neighbours.is_missing(self.host.address, now):
+            self._end(*no_such_neighbour(self.host.address, "ARP"))
             return
         waited = f"{self.tries} SYN{'s' * (self.tries > 1)} within {now - self._begun:.1f} s"
         self._end(ObservationStatus.FILTERED, f"no answer to {waited}")
 
     def _try_again(self, now: float) -> None:
-        if not self._means.descriptors.has_room and self._sockets:
+        if self._means.descriptors.room <= 0 and self._sockets:
             self._drop(next(iter(self._sockets)))
         try:
             self._try(now)
@@ -114,78 +137,92 @@ class TcpJob(Job):
                 self._end(refusal.status, refusal.evidence)
                 return
             # No means for a fresh socket: the wait for the earlier ones becomes the last.
-            self.tries = self._means.options.retries + 1
+            self._last_wait_s = self.host.subnet.round_trips.timeout_s
             self._try_begun = now
 
     def _try(self, now: float) -> None:
-        sock = socket.socket(self.endpoint.family, socket.SOCK_STREAM | _NON_BLOCKING)
+        host, loop, means = self.host, self.loop, self._means
+        sock = socket.SocketType(host.endpoint.family, _STREAM)
         fd = sock.fileno()
         self._sockets[fd] = (sock, now)
-        self._means.descriptors.open += 1
-        number = self._connect(sock)
+        means.descriptors.open += 1
+        number = self._connect(sock, host.endpoint)
         if number in EXHAUSTION:
             self._drop(fd)
             raise OSError(number, "connect")
-        self._means.bucket.spend()
+        means.bucket.spent += 1
         self.tries += 1
         self._try_begun = now
         self.due = now + constants.FLOOR_S
-        if self._source is None:
-            self._source = sock.getsockname()[0]
-        if number in (0, errno.EINPROGRESS):
-            self.loop.watch(fd, WRITABLE, self)
+        if host.source is None:
+            host.source = _address_of(sock)
+        if number in _UNDER_WAY:
+            loop.watch(fd, WRITABLE, self)
         else:
             self._refused(sock, number, None, None)
 
-    def _connect(self, sock: socket.socket) -> int:
+    def _connect(self, sock: socket.SocketType, endpoint: Endpoint) -> int:
         source = self._means.options.source_address
         try:
             if not _NON_BLOCKING:
                 sock.setblocking(False)
-            ask_for_errors(sock, self.endpoint.family)
-            if self._conversation is None and self.probe.service not in _LOGIN_SERVICES:
-                sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET_ON_CLOSE)
+            if HAS_ERROR_QUEUE:
+                sock.setsockopt(*ERRORS_WANTED[endpoint.family])
             if source is not None:
                 with suppress(OSError):  # not on every system; then a port is taken for each
                     sock.setsockopt(socket.IPPROTO_IP, _BIND_ADDRESS_NO_PORT, 1)
                 sock.bind((source, 0))
-            return sock.connect_ex(self.endpoint.at(self.probe.port or 0))
+            return sock.connect_ex(endpoint.at(self.probe.port or 0))
         except OSError as error:
             return error.errno or errno.EINVAL
 
     def _connected(
-        self, sock: socket.socket, info: TcpInfo | None, now: float, begun: float, *, broken: int = 0
+        self, fd: int, sock: socket.SocketType, info: TcpInfo | None, elapsed_s: float, *, broken: int = 0
     ) -> None:
-        self._measured(info, now - begun)
-        self._is_connected = True
-        for fd in [fd for fd in self._sockets if fd != sock.fileno()]:
-            self._drop(fd)
-        if self._conversation is None:
-            self._end(ObservationStatus.OPEN, "connected" if not broken else "connected, and reset at once")
-            return
-        if broken:
+        self._measured(info, elapsed_s)
+        self._is_connected = self.host.is_alive = True
+        if len(self._sockets) > 1:
+            self._drop_others(fd)
+        conversation = self._conversation
+        if conversation is None:
+            if self.probe.service not in _LOGIN_SERVICES:
+                sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET_ON_CLOSE)
+            self._end(ObservationStatus.OPEN, "connected, and reset at once" if broken else "connected")
+        elif broken:
             self._read(sock, broken)
-            return
-        self.due = now + constants.SERVICE_S
-        self.loop.rewatch(sock.fileno(), READABLE)
-        self._send(sock, self._conversation.first())
+        else:
+            self.due = self._sockets[fd][1] + elapsed_s + conversation.patience_s
+            self.loop.rewatch(fd, READABLE)
+            self._send(sock, conversation.first())
+
+    def _drop_others(self, answered: int) -> None:
+        """Close the other tries; if a later one was answered, and not the first, something gets lost on the way."""
+        first = next(iter(self._sockets))
+        if first != answered:
+            self.host.subnet.has_loss = True
+        for fd in [fd for fd in self._sockets if fd != answered]:
+            self._drop(fd)
 
     def _measured(self, info: TcpInfo | None, elapsed_s: float) -> None:
-        self._means.neighbours.answered(self.endpoint.address)
+        host = self.host
+        if host.is_on_link:
+            self._means.neighbours.answered(host.address)
         if info is not None and info.retransmits:
+            host.subnet.has_loss = True
             return  # nobody knows which SYN was answered (Karn's algorithm: RFC 6298, 3)
         self._rtt_s = (info.rtt_s if info is not None else 0.0) or elapsed_s
-        self._means.round_trips.measured(self._subnet, self._rtt_s)
+        host.subnet.round_trips.measured(self._rtt_s)
 
-    def _refused(self, sock: socket.socket, number: int, info: TcpInfo | None, elapsed_s: float | None) -> None:
+    def _refused(self, sock: socket.SocketType, number: int, info: TcpInfo | None, elapsed_s: float | None) -> None:
         queued = read_error(sock)
         error = queued[0] if queued else None
-        refusal = judge_refused_connect(number, info, error, target=self.endpoint.address, own=self._source)
+        refusal = judge_refused_connect(number, info, error, target=self.host.address, own=self.host.source)
         if elapsed_s is not None and refusal.status in (ObservationStatus.CLOSED, ObservationStatus.REJECTED):
             self._measured(info, elapsed_s)
+        self.host.is_alive |= refusal.status is ObservationStatus.CLOSED
         self._end(refusal.status, refusal.evidence)
 
-    def _read(self, sock: socket.socket, broken: int = 0) -> None:
+    def _read(self, sock: socket.SocketType, broken: int = 0) -> None:
         if self._conversation is None:
             return
         try:
@@ -198,40 +235,58 @@ class TcpJob(Job):
             data, broken = b"", error.errno or errno.EIO
         answer = self._conversation.receive(data) if data else None
         if broken and not isinstance(answer, Evidence):
-            self._conclude(f"before the connection broke ({errno.errorcode.get(broken, broken)})")
+            self._conclude(f"before the connection broke ({errno.errorcode.get(broken, broken)})", hung_up=True)
             return
         if not data:
-            self._conclude("before the host closed the connection")
+            self._conclude("before the host closed the connection", hung_up=True)
             return
         if isinstance(answer, bytes):
             self._send(sock, answer)
         elif answer is not None:
             self._told(answer, answer.text)
 
-    def _send(self, sock: socket.socket, payload: bytes) -> None:
+    def _send(self, sock: socket.SocketType, payload: bytes) -> None:
         if not payload:
             return
         try:
             sock.send(payload)
         except OSError as error:
-            self._conclude(f"before the connection broke ({errno.errorcode.get(error.errno or 0, error.errno)})")
+            broken = errno.errorcode.get(error.errno or 0, error.errno)
+            self._conclude(f"before the connection broke ({broken})", hung_up=True)
 
-    def _conclude(self, when: str) -> None:
+    def _conclude(self, when: str, *, hung_up: bool = False) -> None:
         if self._conversation is not None:
-            evidence = self._conversation.ended()
+            evidence = self._conversation.ended(hung_up=hung_up)
             self._told(evidence, f"{evidence.text} ({when})")
 
     def _told(self, evidence: Evidence, text: str) -> None:
-        self._end(ObservationStatus.OPEN, text, evidence.status)
+        self._end(ObservationStatus.OPEN, text, evidence.status, evidence)
 
-    def _end(self, status: ObservationStatus, text: str, service: ServiceStatus = ServiceStatus.NOT_CHECKED) -> None:
-        for fd in list(self._sockets):
-            self._drop(fd)
-        source = None if self._source in _NO_SOURCE else self._source
-        self.finish(Outcome(status, text, service, self._rtt_s, self.tries, source))
+    def _end(
+        self,
+        status: ObservationStatus,
+        text: str,
+        service: ServiceStatus = ServiceStatus.NOT_CHECKED,
+        said: Evidence | None = None,
+    ) -> None:
+        if self.is_done:
+            return
+        drop = self.loop.drop
+        for fd, (sock, _begun) in self._sockets.items():
+            drop(fd, sock)
+        self._means.descriptors.open -= len(self._sockets)
+        self._sockets.clear()
+        self.is_done = True
+        self.loop.finished.append(
+            (self, Outcome(status, text, service, self._rtt_s, self.tries, self.host.source, said))
+        )
 
     def _drop(self, fd: int) -> None:
-        sock, _begun = self._sockets.pop(fd)
-        self.loop.unwatch(fd)
-        sock.close()
+        self.loop.drop(fd, self._sockets.pop(fd)[0])
         self._means.descriptors.open -= 1
+
+
+def _address_of(sock: socket.SocketType) -> str | None:
+    """The own address of a socket, or ``None`` if it found no route to take it from."""
+    address = str(sock.getsockname()[0])
+    return None if address in _NO_SOURCE else address

@@ -9,30 +9,30 @@ from . import constants
 
 
 class RoundTrips:
-    """Measured round trips per subnet, and the time-out that follows from them, never above ``longest_s``."""
+    """The measured round trips of a subnet, and the time-out that follows from them, never above ``longest_s``.
+
+    ``timeout_s`` is how long to wait for an answer from there before asking again.
+    """
+
+    __slots__ = ("_count", "_longest_s", "_smooth_s", "_variance_s", "timeout_s")
 
     def __init__(self, longest_s: float) -> None:
         self._longest_s = longest_s
-        self._estimates: dict[str, tuple[float, float, int]] = {}
+        self._count = 0
+        self._smooth_s = self._variance_s = 0.0
+        self.timeout_s = min(constants.INITIAL_S, longest_s)
 
-    def measured(self, subnet: str, rtt_s: float) -> None:
+    def measured(self, rtt_s: float) -> None:
         """Take one round trip into the estimate (RFC 6298, 2.2 and 2.3)."""
-        known = self._estimates.get(subnet)
-        if known is None:
-            self._estimates[subnet] = (rtt_s, rtt_s / 2, 1)
+        self._count += 1
+        if self._count == 1:
+            self._smooth_s, self._variance_s = rtt_s, rtt_s / 2
             return
-        smooth, variance, count = known
-        variance += constants.VARIANCE_SMOOTHING * (abs(smooth - rtt_s) - variance)
-        smooth += constants.SMOOTHING * (rtt_s - smooth)
-        self._estimates[subnet] = (smooth, variance, count + 1)
-
-    def timeout_s(self, subnet: str) -> float:
-        """How long to wait for an answer from this subnet before asking again."""
-        known = self._estimates.get(subnet)
-        if known is None or known[2] < constants.SAMPLES_NEEDED:
-            return min(constants.INITIAL_S, self._longest_s)
-        usual = known[0] + constants.VARIANCE_FACTOR * known[1]
-        return min(max(constants.SAFETY_FACTOR * usual, constants.FLOOR_S), self._longest_s)
+        self._variance_s += constants.VARIANCE_SMOOTHING * (abs(self._smooth_s - rtt_s) - self._variance_s)
+        self._smooth_s += constants.SMOOTHING * (rtt_s - self._smooth_s)
+        if self._count >= constants.SAMPLES_NEEDED:
+            usual_s = self._smooth_s + constants.VARIANCE_FACTOR * self._variance_s
+            self.timeout_s = min(max(constants.SAFETY_FACTOR * usual_s, constants.FLOOR_S), self._longest_s)
 
 
 def subnet_of(address: str) -> str:

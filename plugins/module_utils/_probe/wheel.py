@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Generic, TypeVar
 
 from . import constants
@@ -27,6 +27,11 @@ class Wheel(Generic[Item]):
         """Give ``item`` back at the first tick at or after ``due``; at the next one if that has gone by."""
         tick = max(int(due / constants.TICK_S) + 1, self._tick + 1)
         self._due.setdefault(tick, []).append(item)
+
+    def arm_all(self, due: float, items: Iterable[Item]) -> None:
+        """The same for many items that are due together."""
+        tick = max(int(due / constants.TICK_S) + 1, self._tick + 1)
+        self._due.setdefault(tick, []).extend(items)
 
     def expired(self, now: float) -> Iterator[Item]:
         """Take out all items whose tick has come, the earliest first."""

@@ -30,7 +30,9 @@ class IncompleteError(MalformedError):
 class Evidence:
     """What a service let us know: that it is the one we asked for, or what it is instead.
 
-    ``what`` is a short text that stands alone; the others are what the protocol itself gave away.
+    ``what`` is a short text that stands alone. ``product`` to ``domain`` are what the protocol itself gave away, and
+    ``port`` is where it sends its callers on. Where the answer does not fit, ``asked`` is the protocol that was asked
+    for and ``instead`` what the bytes are by all appearances, ``None`` while nothing tells.
     """
 
     status: ServiceStatus
@@ -39,6 +41,15 @@ class Evidence:
     version: str | None = None
     host_name: str | None = None
     domain: str | None = None
+    port: int | None = None
+    asked: str | None = None
+    instead: str | None = None
+    hung_up: bool = False
+
+    @property
+    def is_riddle(self) -> bool:
+        """Whether something else than what was asked for may be there, and nothing tells yet what."""
+        return self.asked is not None and self.instead is None
 
     @property
     def text(self) -> str:
@@ -63,11 +74,14 @@ class Conversation:
     cap: ClassVar[int] = constants.READ_CAP
     # Whether a stranger's own words may be shown; not where it could echo our request with a secret in it.
     shows_strangers: ClassVar[bool] = True
+    # Whether the server speaks first and we say nothing at all.
+    listens_only: ClassVar[bool] = False
 
     def __init__(self) -> None:
         self._buffer = b""
         self._exchange = 1
         self._learnt: Evidence | None = None  # enough for a verdict already; later exchanges only add to it
+        self.patience_s = constants.SERVICE_S  # for all of the dialogue, after the connection stands
 
     def first(self, attempt: int = 0) -> bytes:
         """The bytes that open the dialogue on try ``attempt``; empty where the server speaks first."""
@@ -92,22 +106,24 @@ class Conversation:
             return self._learnt or self.unexpected(f"nothing that fits in its first {self.cap} bytes")
         return answer
 
-    def ended(self) -> Evidence:
-        """The verdict when nothing more will come: the peer closed, or the time is up."""
+    def ended(self, *, hung_up: bool = False) -> Evidence:
+        """The verdict when nothing more will come: the peer ``hung_up``, or the time is up."""
         if self._learnt is not None:
             return self._learnt
         if self._buffer:
             return self.unexpected("its answer is incomplete")
         if self._exchange > 1:
             return self.unexpected("it stops half-way through the dialogue")
-        return Evidence(ServiceStatus.SILENT, f"nothing that could be {self.name}: not one byte came back")
+        # One that hangs up before it was told anything turns callers away; nothing else that we say would reach it.
+        asked = None if hung_up and self.listens_only else self.name
+        what = f"nothing that could be {self.name}: not one byte came back"
+        return Evidence(ServiceStatus.SILENT, what, asked=asked, hung_up=hung_up)
 
     def unexpected(self, problem: str) -> Evidence:
         """Evidence that this is not our service, with what it is instead as far as its bytes tell."""
         instead = identify(self._buffer, quote=self.shows_strangers)
-        return Evidence(
-            ServiceStatus.UNEXPECTED, f"not {self.name} but {instead}" if instead else f"not {self.name}: {problem}"
-        )
+        what = f"not {self.name} but {instead}" if instead else f"not {self.name}: {problem}"
+        return Evidence(ServiceStatus.UNEXPECTED, what, asked=self.name, instead=instead)
 
     def _classify(self, data: bytes) -> Answer:
         """Judge all bytes of this exchange. May raise MalformedError, or IncompleteError for "more must come"."""
@@ -125,11 +141,11 @@ class DatagramConversation(Conversation):
             self._buffer = data[: self.cap]
             return None
 
-    def ended(self) -> Evidence:
+    def ended(self, *, hung_up: bool = False) -> Evidence:
         """The verdict when the time is up."""
         if self._buffer:
             return self.unexpected("what came back is no answer to the question")
-        return Evidence(ServiceStatus.SILENT, f"no {self.name} answer")
+        return Evidence(ServiceStatus.SILENT, f"no {self.name} answer", asked=self.name)
 
 
 def bounded(data: bytes, start: int, length: int, what: str) -> bytes:

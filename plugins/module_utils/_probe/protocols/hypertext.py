@@ -13,11 +13,18 @@ from .base import Answer, Conversation, Evidence, MalformedError
 from .text import shown
 
 _STATUS = re.compile(rb"HTTP/(?P<version>\d\.\d) (?P<code>\d{3})(?: [^\r\n]*)?$")
-_AGENT = b"agentless-audit-ports"
+AGENT = b"agentless-audit-ports"
 _PRODUCT = re.compile(r"(?P<product>[^/\s]+)/(?P<version>\S+)")
 
+# What web servers say to plain HTTP on a port of HTTPS: nginx, Apache, Go.
+_WANTS_TLS = re.compile(rb"to (an )?HTTPS (port|server)|to an SSL-enabled server|requires TLS", re.IGNORECASE)
+_LONGEST_CHUNKS = 64
+_BAD_REQUEST = 400
 
-class _Response(NamedTuple):
+
+class Response(NamedTuple):
+    """One response: its header, and of its body what has come."""
+
     code: int
     headers: dict[bytes, bytes]
     body: bytes
@@ -28,6 +35,30 @@ class _Response(NamedTuple):
         length = self.headers.get(b"content-length", b"")
         return length.isdigit() and len(self.body) >= int(length[:9])
 
+    def whole_body(self) -> bytes | None:
+        """The body with its chunks joined (RFC 9112, 7.1), or ``None`` until all of it is there.
+
+        Without a length the body ends with the connection: then what there is, is taken for all.
+        """
+        if self.headers.get(b"transfer-encoding", b"").lower() != b"chunked":
+            return self.body if self.is_complete or b"content-length" not in self.headers else None
+        joined, rest = b"", self.body
+        for _chunk in range(_LONGEST_CHUNKS):
+            size_line, end, rest = rest.partition(b"\r\n")
+            size = size_line.partition(b";")[0].strip()
+            if not end:
+                return None
+            if not re.match(rb"[0-9A-Fa-f]{1,6}$", size):
+                raise MalformedError("a chunk of its body has no size")
+            length = int(size, 16)
+            if not length:
+                return joined
+            if len(rest) < length + 2:
+                return None
+            joined += rest[:length]
+            rest = rest[length + 2 :]
+        raise MalformedError("its body has too many chunks")
+
     @property
     def server(self) -> tuple[str | None, str | None]:
         """Product and version that the Server header tells."""
@@ -36,7 +67,7 @@ class _Response(NamedTuple):
         return (found["product"], found["version"]) if found else (words or None, None)
 
 
-def _parse(data: bytes) -> _Response | None:
+def _parse(data: bytes) -> Response | None:
     """A response once its header is there, ``None`` before. Raises MalformedError for what is no HTTP."""
     if not data.startswith(b"HTTP/"[: len(data)]):
         raise MalformedError("its answer is no HTTP")
@@ -53,23 +84,54 @@ def _parse(data: bytes) -> _Response | None:
     for name, _colon, value in (line.partition(b":") for line in lines):
         key = name.strip().lower()
         headers[key] = headers[key] + b", " + value.strip() if key in headers else value.strip()
-    return _Response(int(status["code"]), headers, body)
+    return Response(int(status["code"]), headers, body)
 
 
-class Http(Conversation):
-    """Asks for the root page; any status is an answer."""
+class WebConversation(Conversation):
+    """A dialogue over HTTP. Subclasses judge a response whose header is complete."""
 
-    name = "HTTP"
     cap = 16384
-
-    def first(self, attempt: int = 0) -> bytes:
-        """A request of HTTP 1.0, which needs no host name and ends the connection."""
-        return b"GET / HTTP/1.0\r\nUser-Agent: %s\r\nAccept: */*\r\n\r\n" % _AGENT
 
     def _classify(self, data: bytes) -> Answer:
         response = _parse(data)
         if response is None:
             return None
+        if response.code == _BAD_REQUEST:
+            if _WANTS_TLS.search(response.body):
+                product, version = response.server
+                server = f" ({product} {version})" if product and version else ""
+                what = f"TLS: a web server{server} that speaks HTTPS alone"
+                return Evidence(
+                    ServiceStatus.UNEXPECTED, f"not {self.name} but {what}", asked=self.name, instead=what
+                )
+            if not response.is_complete and b"content-length" in response.headers and len(data) < self.cap:
+                return None  # the reason is in the body
+        return self._judge(response)
+
+    def ended(self, *, hung_up: bool = False) -> Evidence:
+        """The verdict when nothing more will come; of a body that never came whole, by its header."""
+        try:
+            response = _parse(self._buffer) if self._buffer and self._learnt is None else None
+            answer = self._judge(response) if response is not None else None
+        except MalformedError:
+            answer = None
+        return answer if isinstance(answer, Evidence) else super().ended(hung_up=hung_up)
+
+    def _judge(self, response: Response) -> Answer:
+        """The verdict, or ``None`` where more of the body is needed."""
+        raise NotImplementedError
+
+
+class Http(WebConversation):
+    """Asks for the root page; any status is an answer."""
+
+    name = "HTTP"
+
+    def first(self, attempt: int = 0) -> bytes:
+        """A request of HTTP 1.0, which needs no host name and ends the connection."""
+        return b"GET / HTTP/1.0\r\nUser-Agent: %s\r\nAccept: */*\r\n\r\n" % AGENT
+
+    def _judge(self, response: Response) -> Answer:
         return Evidence(ServiceStatus.CONFIRMED, f"HTTP, answers {response.code}", *response.server)
 
 
@@ -85,11 +147,10 @@ _WINDOWS_SERVER = b"microsoft-httpapi"
 _SIGN_IN = (401, 403)
 
 
-class Winrm(Conversation):
+class Winrm(WebConversation):
     """Asks a WS-Management service to identify itself, without a sign-in."""
 
     name = "WinRM"
-    cap = 16384
 
     def first(self, attempt: int = 0) -> bytes:
         """The Identify request with the header that lets it pass unauthenticated."""
@@ -97,12 +158,9 @@ class Winrm(Conversation):
             b"POST /wsman HTTP/1.1\r\nHost: localhost\r\nUser-Agent: %s\r\nWSMANIDENTIFY: unauthenticated\r\n"
             b"Content-Type: application/soap+xml;charset=UTF-8\r\nContent-Length: %d\r\nConnection: close\r\n\r\n"
         )
-        return head % (_AGENT, len(_IDENTIFY)) + _IDENTIFY
+        return head % (AGENT, len(_IDENTIFY)) + _IDENTIFY
 
-    def _classify(self, data: bytes) -> Answer:
-        response = _parse(data)
-        if response is None:
-            return None
+    def _judge(self, response: Response) -> Answer:
         if response.code in _SIGN_IN and _is_windows(response):
             return Evidence(
                 ServiceStatus.CONFIRMED, "WinRM, which identifies itself only after a sign-in", *response.server
@@ -119,6 +177,6 @@ class Winrm(Conversation):
         return None
 
 
-def _is_windows(response: _Response) -> bool:
+def _is_windows(response: Response) -> bool:
     asks = response.headers.get(b"www-authenticate", b"").lower()
     return _WINDOWS_SERVER in response.headers.get(b"server", b"").lower() or b"negotiate" in asks

@@ -15,7 +15,8 @@ _QUOTED_CHARS = 60
 _SIGNS: tuple[tuple[str, re.Pattern[bytes]], ...] = tuple(
     (name, re.compile(pattern, re.DOTALL))
     for name, pattern in (
-        ("SSH", rb"SSH-\d"),
+        ("SSH", rb"SSH-\d|Exceeded MaxStartups|Not allowed at this time"),
+        ("TLS, by a web server", rb"HTTP/\d[^\0]*(to (an )?HTTPS (port|server)|to an SSL-enabled server)"),
         ("HTTP", rb"HTTP/\d|<!DOCTYPE|<html"),
         ("VMware authd", rb"220 VMware Authentication Daemon"),
         ("SMTP", rb"220[ -][^\r\n]*(SMTP|Postfix|Exim)|554[ -]"),

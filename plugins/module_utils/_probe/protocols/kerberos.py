@@ -9,12 +9,13 @@ import random
 
 from ..._core.vocabulary import ServiceStatus
 from . import ber
-from .base import Answer, Conversation, Evidence, MalformedError, bounded
+from .base import Answer, Conversation, DatagramConversation, Evidence, MalformedError, bounded
 from .text import shown
 
 REALM = "AGENTLESS-AUDIT.INVALID"  # of a reserved domain (RFC 2606, 2), so that no account anywhere is meant
 _CLIENT = "agentless-audit"
 _REQUEST, _REPLY, _ERROR = 0x6A, 0x6B, 0x7E  # APPLICATION 10, 11, 30
+_ANSWERS = (bytes((_REPLY,)), bytes((_ERROR,)))
 _VERSION, _REQUEST_TYPE, _ERROR_TYPE = 5, 10, 30
 _TILL = b"20370913024805Z"
 _ENCRYPTIONS = (18, 17, 23)
@@ -45,41 +46,72 @@ class Kerberos(Conversation):
         self._nonce = random.randrange(1, 2**31) if nonce is None else nonce
 
     def first(self, attempt: int = 0) -> bytes:
-        """The request."""
-        body = ber.tlv(
-            ber.SEQUENCE,
-            _field(0, ber.tlv(_BIT_STRING, bytes(5))),
-            _field(1, _principal(1, _CLIENT)),
-            _field(2, ber.octets(REALM.encode(), ber.GENERAL_STRING)),
-            _field(3, _principal(2, "krbtgt", REALM)),
-            _field(5, ber.octets(_TILL, ber.GENERALIZED_TIME)),
-            _field(7, ber.integer(self._nonce)),
-            _field(8, ber.tlv(ber.SEQUENCE, *(ber.integer(kind) for kind in _ENCRYPTIONS))),
-        )
-        request = ber.tlv(
-            ber.SEQUENCE, _field(1, ber.integer(_VERSION)), _field(2, ber.integer(_REQUEST_TYPE)), _field(4, body)
-        )
-        message = ber.tlv(_REQUEST, request)
+        """Length and request."""
+        message = _request(self._nonce)
         return len(message).to_bytes(4, "big") + message
 
     def _classify(self, data: bytes) -> Answer:
         length = int.from_bytes(bounded(data, 0, 4, "its length"), "big")
         if not 0 < length < _LONGEST:
             raise MalformedError("its length is no Kerberos message's")
-        if bounded(data, 4, 1, "its message")[0] not in (_REPLY, _ERROR):
-            raise MalformedError("it is no Kerberos answer")
-        tag, contents = ber.within(bounded(data, 4, length, "its message")).any()
-        fields = dict(ber.within(contents).enter().rest())
-        if tag == _REPLY:
-            return Evidence(ServiceStatus.CONFIRMED, "Kerberos KDC, which grants a ticket to anybody")
-        if _number(fields, 0) != _VERSION or _number(fields, 1) != _ERROR_TYPE:
-            raise MalformedError("it is no Kerberos error")
-        code = _number(fields, 6)
-        return Evidence(
-            ServiceStatus.CONFIRMED,
-            f"Kerberos KDC, answers {_CODES.get(code, f'with the code {code}')}",
-            domain=_realm(fields),
-        )
+        _check_kind(bounded(data, 4, 1, "its message"))
+        return _judge(bounded(data, 4, length, "its message"))
+
+
+class KerberosDatagram(DatagramConversation):
+    """The same over UDP (RFC 4120, 7.2.1)."""
+
+    name = "Kerberos"
+
+    def __init__(self, *, nonce: int | None = None) -> None:
+        super().__init__()
+        self._nonce = random.randrange(1, 2**31) if nonce is None else nonce
+
+    def first(self, attempt: int = 0) -> bytes:
+        """The request."""
+        return _request(self._nonce)
+
+    def _classify(self, data: bytes) -> Answer:
+        _check_kind(data[:1])
+        return _judge(data)
+
+
+def _request(nonce: int) -> bytes:
+    body = ber.tlv(
+        ber.SEQUENCE,
+        _field(0, ber.tlv(_BIT_STRING, bytes(5))),
+        _field(1, _principal(1, _CLIENT)),
+        _field(2, ber.octets(REALM.encode(), ber.GENERAL_STRING)),
+        _field(3, _principal(2, "krbtgt", REALM)),
+        _field(5, ber.octets(_TILL, ber.GENERALIZED_TIME)),
+        _field(7, ber.integer(nonce)),
+        _field(8, ber.tlv(ber.SEQUENCE, *(ber.integer(kind) for kind in _ENCRYPTIONS))),
+    )
+    request = ber.tlv(
+        ber.SEQUENCE, _field(1, ber.integer(_VERSION)), _field(2, ber.integer(_REQUEST_TYPE)), _field(4, body)
+    )
+    return ber.tlv(_REQUEST, request)
+
+
+def _check_kind(first: bytes) -> None:
+    if first not in _ANSWERS:
+        raise MalformedError("it is no Kerberos answer")
+
+
+def _judge(message: bytes) -> Evidence:
+    """A reply or an error, whole."""
+    tag, contents = ber.within(message).any()
+    fields = dict(ber.within(contents).enter().rest())
+    if tag == _REPLY:
+        return Evidence(ServiceStatus.CONFIRMED, "Kerberos KDC, which grants a ticket to anybody")
+    if _number(fields, 0) != _VERSION or _number(fields, 1) != _ERROR_TYPE:
+        raise MalformedError("it is no Kerberos error")
+    code = _number(fields, 6)
+    return Evidence(
+        ServiceStatus.CONFIRMED,
+        f"Kerberos KDC, answers {_CODES.get(code, f'with the code {code}')}",
+        domain=_realm(fields),
+    )
 
 
 def _number(fields: dict[int, bytes], number: int) -> int:

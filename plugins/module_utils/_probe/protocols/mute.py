@@ -21,6 +21,6 @@ class MuteDatagram(DatagramConversation):
             f"something answers an empty datagram: {identify(data) or 'bytes of no known kind'}",
         )
 
-    def ended(self) -> Evidence:
+    def ended(self, *, hung_up: bool = False) -> Evidence:
         """Silence is what is usual here."""
         return Evidence(ServiceStatus.NOT_CHECKED, "no answer to an empty datagram, as is usual there")

@@ -6,7 +6,9 @@
 from __future__ import annotations
 
 import random
+from dataclasses import replace
 from ipaddress import ip_address
+from typing import ClassVar, Tuple
 
 from ..._core.vocabulary import ServiceStatus
 from ..secret import Secret
@@ -23,6 +25,8 @@ _REPORTABLE = b"\x04"  # RFC 3412, 6.4: noAuthNoPriv, and a report is wanted
 _USER_SECURITY = 3  # RFC 3411, 5
 _LARGEST_MESSAGE = 65507
 _NO_SUCH_NAME = 2
+_PRINTER_STATUS = "1.3.6.1.2.1.25.3.5.1.1.1"  # RFC 2790: hrPrinterStatus, which a device has that is a printer
+_DEVICE_DESCR = "1.3.6.1.2.1.25.3.2.1.3.1"  # hrDeviceDescr of the same device
 _ERRORS = {1: "tooBig", _NO_SUCH_NAME: "noSuchName", 5: "genErr", 6: "noAccess", 16: "authorizationError"}
 
 # IANA's private enterprise numbers of those that write agents (RFC 3411, 5: the engine id begins with one).
@@ -46,6 +50,7 @@ class Snmp(DatagramConversation):
 
     name = "SNMP"
     shows_strangers = False
+    _objects: ClassVar[Tuple[str, ...]] = (_SYS_DESCR, _SYS_NAME)  # noqa: UP006
 
     def __init__(self, community: Secret | None = None, *, request_id: int | None = None) -> None:
         super().__init__()
@@ -58,23 +63,21 @@ class Snmp(DatagramConversation):
             return self._discovery()
         return self._get(_V2C if attempt % 3 == 0 else _V1, self._community)
 
-    def ended(self) -> Evidence:
+    def ended(self, *, hung_up: bool = False) -> Evidence:
         """Silence, with what it may mean."""
         evidence = super().ended()
         if evidence.status is not ServiceStatus.SILENT:
             return evidence
-        if self._community is None:
-            return Evidence(
-                ServiceStatus.SILENT,
-                "no answer to SNMPv3 discovery; an agent of versions 1 and 2c alone answers to its snmp_community",
-            )
-        return Evidence(
-            ServiceStatus.SILENT, "no answer to SNMP 2c and 1 with the community given, nor to SNMPv3 discovery"
+        what = (
+            "no answer to SNMPv3 discovery; an agent of versions 1 and 2c alone answers to its snmp_community"
+            if self._community is None
+            else "no answer to SNMP 2c and 1 with the community given, nor to SNMPv3 discovery"
         )
+        return replace(evidence, what=what)
 
     def _get(self, version: int, community: Secret) -> bytes:
-        names = (_SYS_DESCR, _SYS_NAME)
-        bindings = ber.tlv(ber.SEQUENCE, *(ber.tlv(ber.SEQUENCE, ber.oid(name), ber.tlv(ber.NULL)) for name in names))
+        names = (ber.tlv(ber.SEQUENCE, ber.oid(name), ber.tlv(ber.NULL)) for name in self._objects)
+        bindings = ber.tlv(ber.SEQUENCE, *names)
         pdu = ber.tlv(_GET, ber.integer(self._id), ber.integer(0), ber.integer(0), bindings)
         return ber.tlv(ber.SEQUENCE, ber.integer(version), ber.octets(community.reveal()), pdu)
 
@@ -111,9 +114,12 @@ class Snmp(DatagramConversation):
             binding = bindings.enter()
             name = ber.oid_text(binding.take(ber.OBJECT_IDENTIFIER))
             tag, value = binding.any()
-            if tag == ber.OCTET_STRING and value:
-                found[name] = shown(value)
-        what = version if not error else f"{version}, which answers with the error {_ERRORS.get(error, error)}"
+            if tag in (ber.OCTET_STRING, ber.INTEGER) and value:
+                found[name] = shown(value) if tag == ber.OCTET_STRING else ""
+        return self._told(version, _ERRORS.get(error, f"{error}") if error else "", found)
+
+    def _told(self, version: str, error: str, found: dict[str, str]) -> Evidence:
+        what = version if not error else f"{version}, which answers with the error {error}"
         return Evidence(ServiceStatus.CONFIRMED, what, found.get(_SYS_DESCR), host_name=found.get(_SYS_NAME))
 
     def _discovered(self, message: ber.Reader) -> Evidence:
@@ -136,6 +142,21 @@ class Snmp(DatagramConversation):
     def _check_id(self, number: int) -> None:
         if number != self._id:
             raise MalformedError("it answers another request")
+
+
+class PrinterSnmp(Snmp):
+    """Asks an agent whether its device is a printer; without a community it cannot tell."""
+
+    _objects = (_PRINTER_STATUS, _DEVICE_DESCR)
+
+    def _told(self, version: str, error: str, found: dict[str, str]) -> Evidence:
+        if _PRINTER_STATUS not in found:
+            return Evidence(ServiceStatus.UNEXPECTED, f"{version}, whose device is no printer")
+        return Evidence(ServiceStatus.CONFIRMED, f"printer by {version}", found.get(_DEVICE_DESCR))
+
+    def _discovered(self, message: ber.Reader) -> Evidence:
+        agent = super()._discovered(message)
+        return replace(agent, status=ServiceStatus.NOT_CHECKED, what=f"{agent.what}, which may be a printer's")
 
 
 def _engine(engine: bytes) -> tuple[str | None, str | None, str | None]:

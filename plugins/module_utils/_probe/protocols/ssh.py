@@ -24,6 +24,7 @@ class Ssh(Conversation):
 
     name = "SSH"
     cap = 4096
+    listens_only = True
 
     def _classify(self, data: bytes) -> Answer:
         lines = data.split(b"\n")

@@ -20,6 +20,7 @@ class VmwareAuthd(Conversation):
 
     name = "VMware authd"
     cap = 4096
+    listens_only = True
 
     def _classify(self, data: bytes) -> Answer:
         found = _GREETING.match(data)

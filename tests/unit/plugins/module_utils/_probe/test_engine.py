@@ -87,9 +87,9 @@ def test_nothing_in_nothing_out() -> None:
     assert _run() == {}
 
 
-@pytest.mark.parametrize("service", ["snmp_trap", "netbios_datagram", "named_pipes", "rpc_endpoint_map", "none"])
+@pytest.mark.parametrize("service", ["snmp_trap", "netbios_datagram", "named_pipes", "none"])
 def test_what_no_packet_can_tell_is_not_probed(service: str) -> None:
-    protocol = {"snmp_trap": "udp", "netbios_datagram": "udp", "rpc_endpoint_map": "rpc"}.get(service, "service")
+    protocol = {"snmp_trap": "udp", "netbios_datagram": "udp"}.get(service, "service")
     found = _run(_probe(0, 162, service=service, protocol=protocol))
     assert found[0].status is ObservationStatus.UNVERIFIABLE_FROM_HERE
     assert found[0].attempts == 0
@@ -175,6 +175,7 @@ def test_no_descriptor_at_all_is_our_fault(monkeypatch: pytest.MonkeyPatch) -> N
 
     run = Engine(ProbeOptions())
     monkeypatch.setattr(socket, "socket", refuse)
+    monkeypatch.setattr(socket, "SocketType", refuse)
     found = dict(run.run([_probe(0, 1), _probe(1, 53, protocol="udp"), _probe(2, 0, protocol="icmp")]))
     assert {observation.status for observation in found.values()} == {ObservationStatus.LOCAL_ERROR}
     assert "EMFILE" in found[0].evidence
@@ -182,7 +183,7 @@ def test_no_descriptor_at_all_is_our_fault(monkeypatch: pytest.MonkeyPatch) -> N
 
 def test_exhaustion_waits_for_the_others(monkeypatch: pytest.MonkeyPatch) -> None:
     """With room for three sockets, ten probes are made three at a time."""
-    real, opened = socket.socket, 0
+    real, opened = socket.SocketType, 0
 
     class Limited(real):  # type: ignore[misc, valid-type]
         def __init__(self, *arguments: object, **options: object) -> None:
@@ -199,7 +200,7 @@ def test_exhaustion_waits_for_the_others(monkeypatch: pytest.MonkeyPatch) -> Non
 
     port = _free_port()
     run = Engine(ProbeOptions(per_host=10))
-    monkeypatch.setattr(socket, "socket", Limited)
+    monkeypatch.setattr(socket, "SocketType", Limited)
     found = dict(run.run([_probe(number, port, service=str(number)) for number in range(10)]))
     assert {observation.status for observation in found.values()} == {ObservationStatus.CLOSED}
     assert len(found) == 10

@@ -13,6 +13,8 @@ from ansible_collections.agentless.audit_ports.plugins.module_utils._core.vocabu
 from ansible_collections.agentless.audit_ports.plugins.module_utils._probe.loop import READABLE, Job, Loop
 from ansible_collections.agentless.audit_ports.plugins.module_utils._probe.names import parse_endpoint
 from ansible_collections.agentless.audit_ports.plugins.module_utils._probe.records import Outcome, Probe
+from ansible_collections.agentless.audit_ports.plugins.module_utils._probe.spread import Host, Subnet
+from ansible_collections.agentless.audit_ports.plugins.module_utils._probe.timing import RoundTrips
 
 _MANY = 1100  # more than epoll tells of in one call by default
 
@@ -23,7 +25,8 @@ class _Waiting(Job):
     def __init__(self, loop: Loop, seen: list[str]) -> None:
         endpoint = parse_endpoint("127.0.0.1")
         assert endpoint is not None
-        super().__init__(loop, Probe(0, "h", "r", "127.0.0.1", Protocol.TCP, 1, "none"), endpoint)
+        host = Host(endpoint, Subnet(RoundTrips(2.0)), is_on_link=False, source=None)
+        super().__init__(loop, Probe(0, "h", "r", "127.0.0.1", Protocol.TCP, 1, "none"), host)
         self._seen = seen
 
     def begin(self, now: float) -> None:
@@ -56,7 +59,7 @@ def test_a_late_look_still_sees_all_answers_first(monkeypatch: pytest.MonkeyPatc
             job = _Waiting(loop, seen)
             job.due = time.monotonic()
             loop.watch(reader, READABLE, job)
-            loop.arm(job, job.due)
+            loop.arm_all([job], job.due)
             os.write(writer, b"!")
         time.sleep(0.05)
         loop.turn(0.0)
@@ -88,7 +91,7 @@ def test_a_time_out_waits_for_one_more_look(monkeypatch: pytest.MonkeyPatch) -> 
     monkeypatch.setattr(loop, "_poller", Sleeping())
     job = _Waiting(loop, seen)
     job.due = clock[0] + 0.1
-    loop.arm(job, clock[0])
+    loop.arm_all([job], clock[0])
     loop.turn(5.0)
     assert seen == []
     loop.turn(5.0)

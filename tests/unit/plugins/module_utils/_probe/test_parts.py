@@ -9,6 +9,7 @@ from collections import deque
 from ipaddress import ip_address, ip_network
 
 import pytest
+from ansible_collections.agentless.audit_ports.plugins.module_utils._core.vocabulary import Protocol
 from ansible_collections.agentless.audit_ports.plugins.module_utils._probe import constants
 from ansible_collections.agentless.audit_ports.plugins.module_utils._probe.guards import (
     Bucket,
@@ -20,7 +21,8 @@ from ansible_collections.agentless.audit_ports.plugins.module_utils._probe.guard
     parse_routes_v6,
 )
 from ansible_collections.agentless.audit_ports.plugins.module_utils._probe.names import parse_endpoint
-from ansible_collections.agentless.audit_ports.plugins.module_utils._probe.spread import Spreader
+from ansible_collections.agentless.audit_ports.plugins.module_utils._probe.records import Probe
+from ansible_collections.agentless.audit_ports.plugins.module_utils._probe.spread import Host, Spreader
 from ansible_collections.agentless.audit_ports.plugins.module_utils._probe.timing import RoundTrips, subnet_of
 from ansible_collections.agentless.audit_ports.plugins.module_utils._probe.wheel import Wheel
 from hypothesis import given
@@ -30,21 +32,22 @@ from hypothesis import strategies as st
 def test_timeout_follows_rfc_6298() -> None:
     trips = RoundTrips(2.0)
     for rtt_s in (0.1, 0.2, 0.1):
-        trips.measured("a", rtt_s)
+        trips.measured(rtt_s)
     variance = 0.05 + 0.25 * (0.1 - 0.05)
     smooth = 0.1 + 0.125 * 0.1
     variance += 0.25 * (abs(smooth - 0.1) - variance)
     smooth += 0.125 * (0.1 - smooth)
-    assert trips.timeout_s("a") == pytest.approx(2 * (smooth + 4 * variance))
+    assert trips.timeout_s == pytest.approx(2 * (smooth + 4 * variance))
 
 
 @given(st.lists(st.floats(0, 30), max_size=50), st.floats(0.05, 10))
 def test_timeout_is_bounded(samples: list[float], longest_s: float) -> None:
     trips = RoundTrips(longest_s)
-    for rtt_s in samples:
-        trips.measured("a", rtt_s)
-    assert min(constants.FLOOR_S, longest_s) <= trips.timeout_s("a") <= longest_s
-    assert trips.timeout_s("b") == min(constants.INITIAL_S, longest_s)
+    for number, rtt_s in enumerate(samples):
+        if number < constants.SAMPLES_NEEDED:
+            assert trips.timeout_s == min(constants.INITIAL_S, longest_s)
+        trips.measured(rtt_s)
+    assert min(constants.FLOOR_S, longest_s) <= trips.timeout_s <= longest_s
 
 
 @given(st.ip_addresses())
@@ -85,63 +88,76 @@ def test_wheel_sleeps_no_longer_than_to_the_next_item() -> None:
     assert list(wheel.expired(100.52)) == ["x"]
 
 
+def _host(spreader: Spreader, subnet: int, host: int) -> Host:
+    endpoint = parse_endpoint(f"192.0.{subnet}.{host}")
+    assert endpoint is not None
+    return Host(endpoint, spreader.subnet(endpoint.address), is_on_link=False, source=None)
+
+
+def _probe(index: int) -> Probe:
+    return Probe(index, "host", "requirement", "192.0.2.1", Protocol.TCP, index, "none")
+
+
 @given(st.lists(st.tuples(st.integers(0, 3), st.integers(0, 5)), max_size=80), st.integers(1, 4), st.randoms())
 def test_spreader_keeps_cap_and_order(items: list[tuple[int, int]], cap: int, chance: random.Random) -> None:
-    spreader: Spreader[tuple[str, int]] = Spreader(cap)
-    for number, (subnet, host) in enumerate(items):
-        spreader.add(str(subnet), f"{subnet}.{host}", (f"{subnet}.{host}", number))
-    flying: list[tuple[str, int]] = []
-    taken: list[tuple[str, int]] = []
+    spreader = Spreader(cap, 2.0)
+    hosts = {item: _host(spreader, *item) for item in items}
+    for number, item in enumerate(items):
+        spreader.add(hosts[item], _probe(number))
+    flying: list[Host] = []
+    taken: list[tuple[Host, int]] = []
     while True:
-        item = spreader.take()
-        if item is not None:
-            flying.append(item)
-            taken.append(item)
-            assert sum(address == item[0] for address, _number in flying) <= cap
-        if flying and (item is None or chance.random() < 0.4):
-            spreader.release(flying.pop(chance.randrange(len(flying)))[0])
-        elif item is None:
+        found = spreader.take()
+        if found is not None:
+            host, probe = found
+            flying.append(host)
+            taken.append((host, probe.index))
+            assert flying.count(host) <= cap
+        if flying and (found is None or chance.random() < 0.4):
+            spreader.release(flying.pop(chance.randrange(len(flying))))
+        elif found is None:
             break
-    assert sorted(number for _address, number in taken) == list(range(len(items)))
-    for address in {address for address, _number in taken}:
-        numbers = [number for found, number in taken if found == address]
+    assert sorted(number for _host, number in taken) == list(range(len(items)))
+    for host in hosts.values():
+        numbers = [number for found, number in taken if found is host]
         assert numbers == sorted(numbers)
 
 
 def test_spreader_takes_turns() -> None:
-    spreader: Spreader[str] = Spreader(4)
-    for subnet in "ab":
-        for host in "12":
+    spreader = Spreader(4, 2.0)
+    for subnet in (1, 2):
+        for last in (1, 2):
+            host = _host(spreader, subnet, last)
             for number in range(2):
-                spreader.add(subnet, subnet + host, f"{subnet}{host}{number}")
-    order = [spreader.take() for _turn in range(8)]
-    assert order == ["a10", "b10", "a20", "b20", "a11", "b11", "a21", "b21"]
+                spreader.add(host, _probe(100 * subnet + 10 * last + number))
+    order = [found[1].index for found in (spreader.take() for _turn in range(8)) if found]
+    assert order == [110, 210, 120, 220, 111, 211, 121, 221]
+    assert spreader.take() is None
 
 
 def test_bucket_keeps_the_rate() -> None:
     bucket, now, sent = Bucket(100.0, 0.0), 0.0, 0
     while now < 10:
-        wait_s = bucket.wait_s(now)
-        now += wait_s
-        if wait_s == 0:
-            bucket.spend()
-            sent += 1
+        allowed = bucket.allowance(now)
+        bucket.spent += allowed
+        sent += allowed
+        now += 0.0 if allowed else bucket.wait_s()
     assert 1000 <= sent <= 1003
 
 
 def test_bucket_overdrawn_waits_longer() -> None:
     bucket = Bucket(10.0, 0.0)
-    for _retry in range(11):
-        bucket.spend()
-    assert bucket.wait_s(0.0) == pytest.approx(1.1)
+    bucket.spent += 11
+    assert bucket.allowance(0.0) == 0
+    assert bucket.wait_s() == pytest.approx(1.1)
 
 
 def test_descriptors_shrink_to_what_there_is() -> None:
     descriptors = Descriptors(100)
-    assert descriptors.has_room
+    assert descriptors.room > 5
     descriptors.open = 5
     assert descriptors.exhausted()
-    assert not descriptors.has_room
+    assert descriptors.room == 0
     descriptors.open = 0
     assert not descriptors.exhausted()
 
@@ -152,7 +168,8 @@ def test_neighbours_admit_half_the_table_and_then_wait() -> None:
     assert neighbours.admits("192.0.2.2", 0.0)
     assert not neighbours.admits("192.0.2.3", 0.1)
     assert neighbours.admits("192.0.2.2", 0.1)
-    assert neighbours.admits("198.51.100.1", 0.1)
+    assert neighbours.is_on_link("192.0.2.3")
+    assert not neighbours.is_on_link("198.51.100.1")
     neighbours.answered("192.0.2.1")
     assert neighbours.admits("192.0.2.3", 0.2)
     assert not neighbours.admits("192.0.2.4", 3.0)

@@ -365,4 +365,4 @@ def test_no_check_still_asks_over_udp() -> None:
     options = ProbeOptions(service_check=False)
     assert converse(Probe(0, "h", "r", "a", Protocol.TCP, 22, "ssh"), options) is None
     assert isinstance(converse(Probe(0, "h", "r", "a", Protocol.UDP, 161, "snmp"), options), Snmp)
-    assert set(UNVERIFIABLE) == {"snmp_trap", "netbios_datagram", "named_pipes", "rpc_endpoint_map"}
+    assert set(UNVERIFIABLE) == {"snmp_trap", "netbios_datagram", "named_pipes"}

@@ -1,0 +1,99 @@
+# Copyright: agentless.audit_ports contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Turn requirements and inventory into plain probes here, and have them run on the host of the task."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from ansible.plugins.action import ActionBase
+
+from ..module_utils._core.errors import AuditPortsError, InputError
+from ..module_utils._probe.arguments import ARGUMENT_SPEC
+from ..module_utils._probe.wire import pack_probe
+from ..plugin_utils._fleet.inventory import Fleet
+from ..plugin_utils._vantage.options import CONTROLLER, Plan, audited_from, make_plan
+from ..plugin_utils._vantage.progress import Progress
+
+_MODULE = "agentless.audit_ports.reachability"
+# A path of the probing host, whose home directory is not the controller's.
+_SPEC = {**ARGUMENT_SPEC, "dest": {"type": "str"}}
+_RUN = (
+    "timeout",
+    "retries",
+    "rate",
+    "per_host",
+    "concurrency",
+    "deadline",
+    "source_address",
+    "confirm",
+    "service_check",
+    "printer_pjl",
+    "dest",
+)
+# What Python says of this collection's code where it is older than 3.8.
+_TOO_OLD = ("future feature annotations is not defined", "invalid syntax", "SyntaxError")
+
+
+class ActionModule(ActionBase):  # type: ignore[misc]
+    """The action plugin ``reachability``."""
+
+    _supports_check_mode = True
+
+    def run(self, tmp: str | None = None, task_vars: dict[str, Any] | None = None) -> dict[str, Any]:
+        """Ansible's entry point; returns the result dict of a task."""
+        result: dict[str, Any] = super().run(tmp, task_vars)
+        variables = task_vars or {}
+        _spec, options = self.validate_argument_spec(_SPEC)
+        try:
+            plan = self._plan(options, variables)
+        except AuditPortsError as error:
+            result.update(failed=True, changed=False, msg=str(error))
+            return result
+        for host in plan.idle:
+            self._display.warning(
+                f"{host}: nothing is probed there: no requirement is left by its systems and the options"
+            )
+        total, vantage = len(plan.probes), plan.options.vantage
+        with Progress(self._display.display, total, vantage, plan.options.rate_per_s):
+            found = self._execute_module(
+                module_name=_MODULE, module_args=_arguments(plan, options), task_vars=task_vars
+            )
+        found.pop("invocation", None)  # all probes, once more
+        result.update(found)
+        if result.get("failed"):
+            result["msg"] = _explain(vantage, found)
+        return result
+
+    def _plan(self, options: dict[str, Any], variables: dict[str, Any]) -> Plan:
+        fleet = Fleet(hostvars=variables.get("hostvars", {}), groups=variables.get("groups", {}))
+        host = str(self._task.delegate_to or variables["inventory_hostname"])
+        if getattr(self._connection._shell, "_IS_WINDOWS", False):
+            raise InputError(f"{host}: probing from a Windows audit host is not there yet")
+        is_here = self._connection.transport == "local" and host not in fleet.members("audit_hosts")
+        hosts = options["hosts"] if options["hosts"] is not None else audited_from(fleet, host)
+        if not hosts:
+            raise InputError("nobody to probe: give hosts, or put them into the inventory group audit_targets")
+        if options["snmp_community"] is None:
+            options["snmp_community"] = self._templar.template(variables.get("audit_ports_snmp_community"))
+        return make_plan(options, fleet, hosts, options["vantage"] or (CONTROLLER if is_here else host))
+
+
+def _arguments(plan: Plan, options: dict[str, Any]) -> dict[str, Any]:
+    """The module's arguments: plain probes, and how to run them."""
+    arguments = {name: options[name] for name in _RUN if options[name] is not None}
+    if plan.options.snmp_community is not None:
+        arguments["snmp_community"] = plan.options.snmp_community.reveal().decode("utf-8")
+    return {**arguments, "vantage": plan.options.vantage, "probes": [pack_probe(probe) for probe in plan.probes]}
+
+
+def _explain(vantage: str, found: dict[str, Any]) -> str:
+    """Why the module failed, with the next step where that is known."""
+    said = f"{found.get('msg', '')} {found.get('module_stderr', '')} {found.get('module_stdout', '')}"
+    if any(words in said for words in _TOO_OLD):
+        return (
+            f"{vantage}: its Python is too old to probe with, 3.8 is needed: set ansible_python_interpreter, "
+            "or use the lookup reachability with vantage, which makes do without"
+        )
+    return f"{vantage}: {found.get('msg', 'the module failed')}"

@@ -1,0 +1,139 @@
+# Copyright: agentless.audit_ports contributors
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Many probes in several processes: the same answers, each once, and no process left behind."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import socket
+import threading
+from collections.abc import Iterator
+
+import pytest
+from ansible_collections.agentless.audit_ports.plugins.module_utils._core.records import to_result
+from ansible_collections.agentless.audit_ports.plugins.module_utils._core.vocabulary import (
+    ObservationStatus,
+    Protocol,
+    ServiceStatus,
+)
+from ansible_collections.agentless.audit_ports.plugins.module_utils._probe import constants, shards
+from ansible_collections.agentless.audit_ports.plugins.module_utils._probe.engine import Engine
+from ansible_collections.agentless.audit_ports.plugins.module_utils._probe.lines import line_of
+from ansible_collections.agentless.audit_ports.plugins.module_utils._probe.records import (
+    Outcome,
+    Probe,
+    ProbeOptions,
+    observe,
+)
+
+pytestmark = [
+    pytest.mark.timeout(30),
+    pytest.mark.skipif(not hasattr(os, "sched_getaffinity"), reason="needs Linux"),
+]
+_OPTIONS = ProbeOptions(rate_per_s=1e6, service_check=False)
+
+
+@pytest.fixture(autouse=True)
+def _small(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """A few probes count as many, on any machine; and nothing may be left behind."""
+    monkeypatch.setattr(constants, "SHARD_FROM", 20)
+    monkeypatch.setattr(constants, "SHARD_ROWS", 7)
+    monkeypatch.setattr(os, "sched_getaffinity", lambda pid: {0, 1, 2})
+    before = sorted(os.listdir("/proc/self/fd"))
+    yield
+    with pytest.raises(ChildProcessError):
+        os.waitpid(-1, os.WNOHANG)
+    assert sorted(os.listdir("/proc/self/fd")) == before
+
+
+def _probes(count: int, port: int) -> list[Probe]:
+    return [
+        Probe(number, f"host{number}", "r", f"127.0.0.{1 + number % 50}", Protocol.TCP, port, str(number))
+        for number in range(count)
+    ]
+
+
+def test_the_same_answers_each_once() -> None:
+    with socket.create_server(("127.0.0.7", 0), backlog=64) as listener:
+        port = int(listener.getsockname()[1])
+        found = list(Engine(_OPTIONS).run(_probes(300, port)))
+    assert sorted(index for index, _observation in found) == list(range(300))
+    for index, observation in found:
+        assert observation.host == f"host{index}"
+        assert observation.address == f"127.0.0.{1 + index % 50}"
+        is_open = observation.address == "127.0.0.7"
+        assert observation.status is (ObservationStatus.OPEN if is_open else ObservationStatus.CLOSED)
+        assert observation.source_address is not None
+        assert observation.rtt_ms is not None
+
+
+def test_it_is_several_processes(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert shards.shards_for(_probes(20, 1)) == 3
+    monkeypatch.setattr(constants, "SHARDS", 2)
+    assert shards.shards_for(_probes(20, 1)) == 2
+
+
+def test_one_process_will_do() -> None:
+    probes = _probes(20, 1)
+    assert shards.shards_for(probes[1:]) == 1
+    assert shards.shards_for(list(reversed(probes))) == 1
+    named = Probe(20, "h", "r", "web1.example", Protocol.TCP, 1, "none")
+    assert shards.shards_for([*probes, named]) == 1
+    done = threading.Event()
+    thread = threading.Thread(target=done.wait)
+    thread.start()
+    assert shards.shards_for(probes) == 1
+    done.set()
+    thread.join()
+
+
+def test_the_deadline_holds_for_all() -> None:
+    found = dict(Engine(ProbeOptions(rate_per_s=30, deadline_s=0.5)).run(_probes(300, 1)))
+    assert len(found) == 300
+    statuses = {observation.status for observation in found.values()}
+    assert statuses == {ObservationStatus.CLOSED, ObservationStatus.LOCAL_ERROR}
+    late = [found[index] for index in found if found[index].status is ObservationStatus.LOCAL_ERROR]
+    assert {observation.evidence for observation in late} == {"not probed: the deadline of 0.5 s is reached"}
+
+
+def test_the_rate_is_shared() -> None:
+    run = Engine(ProbeOptions(rate_per_s=100, deadline_s=1.0)).run(_probes(300, 1))
+    made = sum(observation.status is ObservationStatus.CLOSED for _index, observation in run)
+    assert 10 < made < 160  # each at its third of the rate; three times as many otherwise
+
+
+def test_who_stops_listening_ends_them() -> None:
+    run = Engine(ProbeOptions(rate_per_s=100)).run(_probes(300, 1))
+    next(run)
+    run.close()
+
+
+def test_a_killed_process_is_no_silence(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What it has not told is our fault."""
+    made: list[int] = []
+    fork = os.fork
+
+    def fork_and_note() -> int:
+        made.append(fork())
+        return made[-1]
+
+    monkeypatch.setattr(os, "fork", fork_and_note)
+    run = Engine(ProbeOptions(rate_per_s=200, deadline_s=10)).run(_probes(300, 1))
+    found = [next(run)]
+    os.kill(made[0], signal.SIGKILL)
+    found += run
+    assert sorted(index for index, _observation in found) == list(range(300))
+    lost = [observation for _index, observation in found if observation.status is ObservationStatus.LOCAL_ERROR]
+    assert lost
+    assert "has ended too early" in lost[0].evidence
+
+
+@pytest.mark.parametrize("address", [None, "2001:db8::1", 'odd"\\\n\u2028'])
+@pytest.mark.parametrize("rtt_s", [None, 0.0123456, 1e-7])
+def test_a_line_is_that_of_the_record(address: str | None, rtt_s: float | None) -> None:
+    probe = Probe(7, 'h"\u00e9', "linux.ssh", "name", Protocol.ICMP, None if rtt_s else 22, "icmp_echo")
+    outcome = Outcome(ObservationStatus.OPEN, "a\tb", ServiceStatus.CONFIRMED, rtt_s, 2, address)
+    line = line_of(probe, address, outcome, "audit1")
+    assert json.loads(line) == {"index": 7, **to_result(observe(probe, address, outcome, "audit1"))}

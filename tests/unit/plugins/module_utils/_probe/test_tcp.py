@@ -1,0 +1,79 @@
+# Copyright: agentless.audit_ports contributors
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""A port that stays silent: how often it is asked, and what must not be taken for its answer."""
+
+from __future__ import annotations
+
+import socket
+import sys
+import time
+from collections.abc import Iterator
+
+import pytest
+from ansible_collections.agentless.audit_ports.plugins.module_utils._core.vocabulary import ObservationStatus, Protocol
+from ansible_collections.agentless.audit_ports.plugins.module_utils._probe import constants
+from ansible_collections.agentless.audit_ports.plugins.module_utils._probe.engine import Engine
+from ansible_collections.agentless.audit_ports.plugins.module_utils._probe.guards import Means
+from ansible_collections.agentless.audit_ports.plugins.module_utils._probe.loop import ERROR, WRITABLE, Loop
+from ansible_collections.agentless.audit_ports.plugins.module_utils._probe.names import parse_endpoint
+from ansible_collections.agentless.audit_ports.plugins.module_utils._probe.records import Probe, ProbeOptions
+from ansible_collections.agentless.audit_ports.plugins.module_utils._probe.spread import Host, Subnet
+from ansible_collections.agentless.audit_ports.plugins.module_utils._probe.tcp import TcpJob
+from ansible_collections.agentless.audit_ports.plugins.module_utils._probe.timing import RoundTrips
+
+pytestmark = [
+    pytest.mark.timeout(30),
+    pytest.mark.skipif(not sys.platform.startswith("linux"), reason="needs Linux, which drops what a full queue gets"),
+]
+_OPTIONS = {"timeout_s": 0.2, "retries": 0}
+
+
+@pytest.fixture
+def silent() -> Iterator[Probe]:
+    """A port of this machine that drops every SYN: its queue is full."""
+    with socket.create_server(("127.0.0.1", 0), backlog=0) as listener:
+        address = listener.getsockname()
+        waiting = [socket.socket() for _number in range(3)]
+        for sock in waiting:
+            sock.setblocking(False)
+            sock.connect_ex(address)
+        time.sleep(0.05)
+        yield Probe(0, "host", "r", "127.0.0.1", Protocol.TCP, address[1], "none")
+        for sock in waiting:
+            sock.close()
+
+
+@pytest.mark.parametrize("mask", [WRITABLE, WRITABLE | ERROR])
+def test_an_event_of_a_former_socket_is_no_answer(silent: Probe, mask: int) -> None:
+    """A descriptor number is used again; what is told of the socket that had it before is not this one's."""
+    endpoint = parse_endpoint(silent.address)
+    assert endpoint is not None
+    now = time.monotonic()
+    loop = Loop()
+    host = Host(endpoint, Subnet(RoundTrips(2.0)), is_on_link=False, source=None)
+    means = Means.of_this_machine(ProbeOptions(), now)
+    job = TcpJob(loop, silent, host, means=means, conversation=None)
+    job.begin(now)
+    (fd,) = job._sockets
+    job.ready(fd, mask, now)
+    assert not job.is_done
+    assert means.descriptors.open == 1
+    job.abandon("the test ends")
+    job.abandon("twice")
+    assert len(loop.finished) == 1
+    assert means.descriptors.open == 0
+    loop.close()
+
+
+@pytest.mark.parametrize(("has_loss", "confirm", "attempts"), [(False, False, 1), (True, False, 3), (False, True, 2)])
+def test_how_often_silence_is_asked(
+    monkeypatch: pytest.MonkeyPatch, silent: Probe, has_loss: bool, confirm: bool, attempts: int
+) -> None:
+    """Where packets get lost more often, and once more where silence is to be confirmed."""
+    monkeypatch.setattr(constants, "CONFIRM_S", 0.3)
+    engine = Engine(ProbeOptions(**_OPTIONS, confirm=confirm))  # type: ignore[arg-type]
+    engine._spreader.subnet(silent.address).has_loss = has_loss
+    found = dict(engine.run([silent]))
+    assert found[0].status is ObservationStatus.FILTERED
+    assert found[0].attempts == attempts
+    assert f"no answer to {attempts} SYN" in found[0].evidence

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from typing import Any
+from typing import Any, ClassVar
 
 from ansible.plugins.action import ActionBase
 
@@ -22,6 +22,7 @@ from ...module_utils._core.records import Verdict, to_result
 from ...module_utils._core.vocabulary import VerdictStatus
 from .._fleet.inventory import Fleet
 from .arguments import ARGUMENT_SPEC, build_request
+from .collector import collector_paused
 from .interface import Command, Part, Plan, Platform, Request, Written
 from .sections import split_parts
 
@@ -36,14 +37,16 @@ class FirewallAction(ActionBase):  # type: ignore[misc]
     _supports_diff = True
 
     platform: Platform
+    argument_spec: ClassVar[Mapping[str, Mapping[str, Any]]] = ARGUMENT_SPEC
 
     def run(self, tmp: str | None = None, task_vars: dict[str, Any] | None = None) -> dict[str, Any]:
         """Ansible's entry point; returns the result dict of a task."""
         result: dict[str, Any] = super().run(tmp, task_vars)
         variables = task_vars or {}
-        _spec, options = self.validate_argument_spec(ARGUMENT_SPEC)
+        _spec, options = self.validate_argument_spec(self.argument_spec)
         try:
-            result.update(self._audit(options, variables))
+            with collector_paused():
+                result.update(self._audit(options, variables))
         except AuditPortsError as error:
             result.update(failed=True, changed=False, msg=f"{variables.get('inventory_hostname', 'host')}: {error}")
         return result
@@ -55,7 +58,8 @@ class FirewallAction(ActionBase):  # type: ignore[misc]
         errors: Sequence[str] = ()
         if plan.changes.changed and not self._task.check_mode:
             snapshot, verdicts, plan, errors = self._change(request, snapshot, plan)
-        return self._result(request, snapshot, verdicts, plan, [*errors, *self._shortfall(options, verdicts, plan)])
+        shortfall = self._shortfall(options, request, verdicts, plan)
+        return self._result(request, snapshot, verdicts, plan, [*errors, *shortfall])
 
     def _judge(self, request: Request) -> tuple[Any, tuple[Verdict, ...], Plan]:
         snapshot = self.platform.parse(self._execute(self.platform.read(request)), request)
@@ -70,10 +74,7 @@ class FirewallAction(ActionBase):  # type: ignore[misc]
             wanted, written = plan.changes, self._write(snapshot, plan)
             snapshot, verdicts, plan = self._judge(request)
             if not written.stale:
-                missing = plan.changes if plan.changes.changed else None
-                errors = written.errors or _left_over(missing)
-                done = ChangeSet() if missing == wanted else wanted
-                return snapshot, verdicts, replace(plan, changes=done), errors
+                return snapshot, verdicts, *settled(wanted, plan, written.errors)
             if not plan.changes.changed:
                 return snapshot, verdicts, plan, ()
         raise ReadError(
@@ -89,9 +90,7 @@ class FirewallAction(ActionBase):  # type: ignore[misc]
             return Written(stale=False, errors=(str(error),))
 
     def _execute(self, command: Command) -> Mapping[str, Part]:
-        answer = self._low_level_execute_command(
-            command.program, in_data=command.body.encode(), encoding_errors="replace"
-        )
+        answer = self._start(command)
         said = " ".join(str(answer.get("stderr") or "").split())[:300]
         if said and command.mark not in answer["stdout"]:
             raise ReadError(
@@ -103,15 +102,26 @@ class FirewallAction(ActionBase):  # type: ignore[misc]
         except ReadError as error:
             raise ReadError(f"{error} (return code {answer.get('rc')}{'; ' + said if said else ''})") from error
 
-    def _shortfall(self, options: Mapping[str, Any], verdicts: Sequence[Verdict], plan: Plan) -> list[str]:
+    def _start(self, command: Command) -> Mapping[str, Any]:
+        """Run the command over the task's connection; returns ``rc``, ``stdout`` and ``stderr``."""
+        answer: dict[str, Any] = self._low_level_execute_command(
+            command.program, in_data=command.body.encode(), encoding_errors="replace"
+        )
+        return answer
+
+    def _shortfall(
+        self, options: Mapping[str, Any], request: Request, verdicts: Sequence[Verdict], plan: Plan
+    ) -> list[str]:
         """What was asked for and is not there: the reasons for which the task fails; none in check mode unless
-        enforced.
+        enforced. What is only judged, such as the ways that the audit does not take, fails nothing.
         """
         if options["state"] == "absent":
             return list(plan.refusals)
         if self._task.check_mode and not options["enforce"]:
             return []
-        return [*plan.refusals] + [_complaint(verdict, plan) for verdict in verdicts if verdict.status not in _SETTLED]
+        wanted = request.openable | set(options["requirements"] or ())
+        asked = [verdict for verdict in verdicts if verdict.requirement in wanted]
+        return [*plan.refusals] + [_complaint(verdict, plan) for verdict in asked if verdict.status not in _SETTLED]
 
     def _result(
         self, request: Request, snapshot: Any, verdicts: Sequence[Verdict], plan: Plan, errors: Sequence[str]
@@ -134,6 +144,15 @@ class FirewallAction(ActionBase):  # type: ignore[misc]
         if self._task.diff and plan.changes.changed:
             result["diff"] = plan.changes.diff()
         return result
+
+
+def settled(wanted: ChangeSet, plan: Plan, errors: Sequence[str]) -> tuple[Plan, Sequence[str]]:
+    """What a write came to: ``plan``, made of the host as it is now, with what was written as its changes; and what
+    went wrong.
+    """
+    missing = plan.changes if plan.changes.changed else None
+    done = ChangeSet() if missing == wanted else wanted
+    return replace(plan, changes=done), errors or _left_over(missing)
 
 
 def _left_over(missing: ChangeSet | None) -> Sequence[str]:

@@ -11,6 +11,7 @@ from typing import Any
 from ...module_utils._core.addressset import Address
 from ...module_utils._core.errors import InputError
 from ...module_utils._core.fields import parse_choice
+from ...module_utils._core.options import FIREWALL_OPTIONS
 from ...module_utils._core.records import Requirement
 from ...module_utils._core.selection import applicable, opens_by_default
 from ...module_utils._core.vocabulary import PsRemoting, SourceRole
@@ -18,25 +19,8 @@ from .._fleet.inventory import Fleet
 from .._fleet.needs import needed_of, selection_of
 from .interface import NamedSource, Request
 
-# Documented in doc_fragments/firewall.py; the two are held together by a test.
-ARGUMENT_SPEC: dict[str, dict[str, Any]] = {
-    "requirements": {"type": "list", "elements": "str"},
-    "systems": {"type": "list", "elements": "str"},
-    "sources": {"type": "list", "elements": "str"},
-    "destination": {"type": "str"},
-    "state": {"type": "str", "choices": ["present", "absent"], "default": "present"},
-    "override": {"type": "bool", "default": False},
-    "force": {"type": "bool", "default": False},
-    "enforce": {"type": "bool", "default": False},
-    "manager": {"type": "str", "choices": ["auto", "firewalld", "ufw", "nftables", "iptables"], "default": "auto"},
-    "persistent": {"type": "bool", "default": True},
-    "psremoting": {"type": "str", "choices": ["auto", "true", "false"]},
-    "literal": {"type": "bool"},
-    "exclude": {"type": "list", "elements": "str"},
-    "select": {"type": "str"},
-    "extra": {"type": "list", "elements": "dict"},
-    "ports": {"type": "dict"},
-}
+# What every firewall plugin takes; a plugin adds its own (``profiles`` and ``winrm`` of Windows).
+ARGUMENT_SPEC = FIREWALL_OPTIONS
 
 
 def build_request(options: Mapping[str, Any], fleet: Fleet, host: str) -> Request:
@@ -67,6 +51,8 @@ def build_request(options: Mapping[str, Any], fleet: Fleet, host: str) -> Reques
         psremoting=way,
         not_applicable={**not_applicable, **sourceless},
         undetermined={name: answer.reason for name, answer in answers.items() if answer.applies is None},
+        profiles=tuple(options.get("profiles") or ()),
+        winrm=options.get("winrm", "leave"),
     )
 
 

@@ -44,7 +44,8 @@ class Request:
     ``destinations`` are the addresses that the audit will use; ``not_applicable`` maps requirement ids that do not
     concern this
     host to the reason, ``undetermined`` those of which nobody said whether they do. What is not ``openable`` is only
-    judged.
+    judged. ``profiles`` (Windows: domain, private, public) are those to open for, none for the platform's own choice;
+    ``winrm`` says whether the service may be set up (``configure``) or is left as it is (``leave``).
     """
 
     host: str
@@ -61,6 +62,8 @@ class Request:
     psremoting: PsRemoting = PsRemoting.AUTO
     not_applicable: Mapping[str, str] = field(default_factory=dict)
     undetermined: Mapping[str, str] = field(default_factory=dict)
+    profiles: tuple[str, ...] = ()
+    winrm: str = "leave"
 
 
 @dataclass(frozen=True)

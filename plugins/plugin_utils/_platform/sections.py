@@ -24,7 +24,7 @@ def split_parts(output: str, mark: str) -> Mapping[str, Part]:
     if not pieces:
         words = " ".join(noise.split())[:200]
         raise ReadError(
-            "the host answered, but not with the output of the script that was sent to /bin/sh; "
+            "the host answered, but not with the output of the script that was sent to its shell; "
             f"it said: {words or 'nothing'}. Check that the login shell passes standard input on"
         )
     parts: dict[str, Part] = {}
@@ -36,7 +36,8 @@ def split_parts(output: str, mark: str) -> Mapping[str, Part]:
         word, _blank, name = heading.partition(" ")
         errors, end = next(rest, ""), next(rest, "")
         closing, _blank, rc = end.partition("\n")[0].rpartition(" ")
-        if word != "begin" or not errors.startswith("errors\n") or closing != f"end {name}" or not rc.isdigit():
+        ended = closing == f"end {name}" and rc.removeprefix("-").isdigit()
+        if word != "begin" or not errors.startswith("errors\n") or not ended:
             raise ReadError(_broken_off(name))
         parts[name] = Part(rc=int(rc), out=out, err=errors.partition("\n")[2].strip())
     raise ReadError(_broken_off(next(reversed(parts), "the beginning") + " (its end)"))

@@ -74,6 +74,14 @@ def test_the_hosts_variables_hold_where_the_task_says_nothing() -> None:
     assert asked(fleet(web=variables), "web", ports={"linux.ssh": 22}).requirements[0].port == 22
 
 
+def test_a_row_of_ones_own_that_is_named_needs_no_system() -> None:
+    row = {"id": "own.agent", "system": "linux", "protocol": "tcp", "port": 5005, "purpose": "an agent"}
+    request = asked(fleet(web={}), "web", extra=[row], requirements=["own.agent"])
+    assert [item.id for item in request.requirements] == ["own.agent"]
+    with pytest.raises(InputError, match="what kind of system"):
+        asked(fleet(web={}), "web", extra=[row])
+
+
 def test_traps_without_devices_concern_nobody_unless_they_are_asked_for() -> None:
     request = asked(fleet(), "audit1", systems=["snmp"])
     assert "nobody sends traps" in request.not_applicable["snmp.trap"]

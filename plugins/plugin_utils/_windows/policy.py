@@ -1,0 +1,227 @@
+# Copyright: agentless.audit_ports contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The policy that a registry holds: the rules of all stores, and the settings of each profile as Windows merges them.
+
+Merge laws and defaults: [MS-FASP] 2.2.38 and its note <32>; the legacy profile: [MS-GPFAS] 2.2.3.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from enum import Enum
+
+from .consec import SecurityRule, parse_security_rule
+from .legacy import LegacyException, legacy_exceptions
+from .parts import FIREWALL_POLICY, POLICIES
+from .registry import Registry, Value, canonical
+from .rule import Rule, damaged_rule, parse_rule
+from .words import Profile
+
+POLICY = rf"{POLICIES}\WindowsFirewall"
+MDM = rf"{FIREWALL_POLICY}\Mdm"
+_IPSEC = rf"{POLICIES}\Windows\IPSec"
+_GUID = re.compile(r"\{[0-9A-Fa-f-]{30,40}\}")
+
+
+class Store(Enum):
+    """Where a rule or a setting is kept, and who may change it."""
+
+    LOCAL = "local"
+    GROUP_POLICY = "group_policy"
+    MDM = "mdm"
+
+
+ROOTS = {Store.LOCAL: FIREWALL_POLICY, Store.GROUP_POLICY: POLICY, Store.MDM: MDM}
+STORE_WORDS = {Store.LOCAL: "local policy", Store.GROUP_POLICY: "Group Policy", Store.MDM: "MDM policy"}
+_CENTRAL = (Store.GROUP_POLICY, Store.MDM)
+_ALL = (*_CENTRAL, Store.LOCAL)  # in the order in which a setting counts
+
+
+@dataclass(frozen=True, slots=True)
+class StoredRule:
+    """A rule and the store that it is in."""
+
+    store: Store
+    rule: Rule
+
+
+@dataclass(frozen=True, slots=True)
+class Setting:
+    """A value that counts for a profile, and where it is set; ``None`` where nowhere, so that the default counts."""
+
+    value: int
+    store: Store | None
+    key: str
+
+
+@dataclass(frozen=True, slots=True)
+class ProfileSettings:
+    """What counts for one profile. ``gaps`` names settings that could not be read: then nobody knows what counts."""
+
+    enabled: Setting
+    shields_up: Setting
+    default_inbound: Setting
+    local_rules: Setting
+    local_security_rules: Setting
+    disabled_interfaces: frozenset[str] = frozenset()
+    gaps: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Policy:
+    """Everything that decides about inbound traffic. ``version`` is the machine's policy version (2.10: Windows 7).
+
+    ``rules`` holds those that can say anything about inbound traffic; ``all_rules`` the local store as it is, for what
+    looks for its own rules.
+    """
+
+    rules: tuple[StoredRule, ...]
+    settings: Mapping[Profile, ProfileSettings]
+    local_rules: tuple[Rule, ...] = ()
+    security_rules: tuple[tuple[Store, SecurityRule], ...] = ()
+    legacy: tuple[LegacyException, ...] = ()
+    ipsec: str | None = None
+    version: tuple[int, int] | None = None
+    indexed: Mapping[int, Sequence[StoredRule]] = field(default_factory=dict, compare=False)
+
+    def rules_for(self, protocol: int) -> Sequence[StoredRule]:
+        """The rules that name this protocol or any."""
+        return self.indexed.get(protocol, self.indexed[-1]) if self.indexed else self.rules
+
+
+def read_policy(registry: Registry) -> Policy:
+    """The policy of a registry. What could not be read is a rule or setting of which nothing is known."""
+    found = {store: tuple(_rules(registry, root)) for store, root in ROOTS.items()}
+    rules = tuple(StoredRule(store, rule) for store in _ALL for rule in found[store] if rule.is_candidate)
+    policy_version = registry.number(FIREWALL_POLICY, "PolicyVersion")
+    return Policy(
+        rules=rules,
+        settings={profile: _settings(registry, profile) for profile in Profile},
+        local_rules=found[Store.LOCAL],
+        security_rules=tuple(_security_rules(registry)),
+        legacy=tuple(_legacy(registry)),
+        ipsec=_assigned_ipsec(registry),
+        version=None if policy_version is None else (policy_version >> 8, policy_version & 0xFF),
+        indexed=_index(rules),
+    )
+
+
+def with_rules(policy: Policy, rules: Iterable[StoredRule]) -> Policy:
+    """The same policy with these rules in the place of its own."""
+    kept = tuple(item for item in rules if item.rule.is_candidate)
+    local = tuple(item.rule for item in rules if item.store is Store.LOCAL)
+    return Policy(
+        kept, policy.settings, local, policy.security_rules, policy.legacy, policy.ipsec, policy.version, _index(kept)
+    )
+
+
+def _index(rules: Sequence[StoredRule]) -> dict[int, Sequence[StoredRule]]:
+    """Rules by protocol number, those for any protocol in each; -1 for protocols that no rule names."""
+    numbers = {item.rule.protocol for item in rules if item.rule.protocol is not None}
+    found: dict[int, Sequence[StoredRule]] = {
+        number: [item for item in rules if item.rule.protocol in (None, number)] for number in numbers
+    }
+    found[-1] = [item for item in rules if item.rule.protocol is None]
+    return found
+
+
+def _rules(registry: Registry, root: str) -> Iterator[Rule]:
+    path = rf"{root}\FirewallRules"
+    if root == FIREWALL_POLICY and not registry.has(path):
+        yield damaged_rule("", "the local store's rules are not there")
+    for value in registry.values(path).values():
+        if value.kind in ("REG_SZ", "REG_EXPAND_SZ") and isinstance(value.data, str):
+            if value.data and not _is_unset_default(value):
+                yield parse_rule(value.name, value.data)
+        else:
+            yield damaged_rule(value.name, f"its value is a {value.kind}")
+    for why in registry.gaps_of(path):
+        yield damaged_rule("", why)
+
+
+def _is_unset_default(value: Value) -> bool:
+    """The default value of a key, which ``reg query`` shows in words of the machine's language where it is not set."""
+    return (not value.name or value.name.startswith("(")) and "|" not in value.text
+
+
+def profile_path(registry: Registry, store: Store, profile: Profile) -> str:
+    """The key of a profile in a store. Group Policy's StandardProfile counts where neither newer one is there."""
+    root = ROOTS[store]
+    name = f"{profile.value.capitalize()}Profile"
+    if profile is Profile.DOMAIN:
+        return rf"{root}\{name}"
+    if store is Store.LOCAL:
+        return rf"{root}\{'StandardProfile' if profile is Profile.PRIVATE else name}"
+    newer = any(registry.has(rf"{root}\{word}Profile") for word in ("Private", "Public"))
+    return rf"{root}\{name if newer or store is Store.MDM else 'StandardProfile'}"
+
+
+def _settings(registry: Registry, profile: Profile) -> ProfileSettings:
+    paths = {store: profile_path(registry, store, profile) for store in _ALL}
+    gaps = [f"{STORE_WORDS[store]}: {why}" for store, path in paths.items() for why in _own_gaps(registry, path)]
+
+    def setting(name: str, stores: Sequence[Store], default: int) -> Setting:
+        for store in stores:
+            value = registry.values(paths[store]).get(name.lower())
+            if value is None:
+                continue
+            if value.number is None:
+                gaps.append(f"{STORE_WORDS[store]}: {name} is no number")
+                continue
+            return Setting(value.number, store, rf"{paths[store]}\{name}")
+        return Setting(default, None, name)
+
+    def any_on(name: str) -> Setting:
+        found = [setting(name, (store,), 0) for store in _ALL]
+        return next((item for item in found if item.value), found[0])
+
+    return ProfileSettings(
+        enabled=setting("EnableFirewall", _ALL, 1),
+        shields_up=any_on("DoNotAllowExceptions"),
+        default_inbound=setting("DefaultInboundAction", _ALL, 1),
+        local_rules=setting("AllowLocalPolicyMerge", _CENTRAL, 1),
+        local_security_rules=setting("AllowLocalIPsecPolicyMerge", _CENTRAL, 1),
+        disabled_interfaces=_disabled_interfaces(registry, paths),
+        gaps=tuple(gaps),
+    )
+
+
+def _own_gaps(registry: Registry, path: str) -> tuple[str, ...]:
+    """Gaps of the key itself; below it there is nothing but logging and lists that are read on their own."""
+    return tuple(why for where, why in registry.gaps if where and where == canonical(path))
+
+
+def _disabled_interfaces(registry: Registry, paths: Mapping[Store, str]) -> frozenset[str]:
+    for store in _ALL:
+        text = registry.text(paths[store], "DisabledInterfaces")
+        if text is not None:
+            return frozenset(guid.lower() for guid in _GUID.findall(text))
+    return frozenset()
+
+
+def _security_rules(registry: Registry) -> Iterator[tuple[Store, SecurityRule]]:
+    for store in _ALL:
+        path = rf"{ROOTS[store]}\ConSecRules"
+        for value in registry.values(path).values():
+            if not _is_unset_default(value):
+                yield store, parse_security_rule(value.name, value.text)
+        for why in registry.gaps_of(path):
+            yield store, SecurityRule(why)
+
+
+def _legacy(registry: Registry) -> Iterator[LegacyException]:
+    for profile in Profile:
+        yield from legacy_exceptions(registry, profile_path(registry, Store.GROUP_POLICY, profile), profile)
+
+
+def _assigned_ipsec(registry: Registry) -> str | None:
+    """The IPsec policy that is assigned to the machine in the way of Windows 2000, where one is."""
+    for path, name in ((rf"{_IPSEC}\Policy\Local", "ActivePolicy"), (rf"{_IPSEC}\GPTIPSECPolicy", "DSIPSECPolicyPath")):
+        text = registry.text(path, name)
+        if text:
+            return rf"{path}\{name} = {text}"
+    gaps = [why for where, why in registry.gaps if where == canonical(_IPSEC)]
+    return gaps[0] if gaps else None

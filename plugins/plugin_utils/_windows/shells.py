@@ -1,0 +1,33 @@
+# Copyright: agentless.audit_ports contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The shells that a script can be written for, by the name of the option ``transport``."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+from .._platform import cmd, powershell
+from .._platform.interface import Command
+
+
+class _Script(Protocol):
+    def __call__(self, body: str, *, mark: str | None = None) -> Command: ...
+
+
+@dataclass(frozen=True)
+class Shell:
+    """What a shell's quoting file offers: a part of the output, parts up to the first failure, the whole script."""
+
+    part: Callable[[str, Sequence[str]], str]
+    all_of: Callable[[Iterable[str]], str]
+    when_failed: Callable[[str], str]
+    script: _Script
+
+
+SHELLS = {
+    module.__name__.rpartition(".")[2]: Shell(module.part, module.all_of, module.when_failed, module.script)
+    for module in (powershell, cmd)
+}

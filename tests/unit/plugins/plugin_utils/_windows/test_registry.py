@@ -1,0 +1,204 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+# Copyright: agentless.audit_ports contributors
+"""Texts of a registry: the forms that tools print, and texts that are damaged or none."""
+
+from __future__ import annotations
+
+import contextlib
+import time
+
+import pytest
+from ansible_collections.agentless.audit_ports.plugins.module_utils._core.errors import ReadError
+from ansible_collections.agentless.audit_ports.plugins.plugin_utils._windows.parts import FIREWALL_POLICY
+from ansible_collections.agentless.audit_ports.plugins.plugin_utils._windows.policy import POLICY, read_policy
+from ansible_collections.agentless.audit_ports.plugins.plugin_utils._windows.registry import canonical, merged
+from ansible_collections.agentless.audit_ports.plugins.plugin_utils._windows.registry_text import (
+    LONGEST_INPUT,
+    parse_registry,
+)
+from hypothesis import given
+from hypothesis import strategies as st
+
+KEY = r"HKEY_LOCAL_MACHINE\SYSTEM\CurrentControlSet\Services\SharedAccess\Parameters\FirewallPolicy"
+RULES = rf"{FIREWALL_POLICY}\FirewallRules"
+RULE = "v2.31|Action=Allow|Active=TRUE|Dir=In|Protocol=6|LPort=5985|Name=a|"
+QUERY = "\r\n".join(
+    [
+        "", KEY, "    PolicyVersion    REG_DWORD    0x21f", "    (Standard)    REG_SZ    (Wert nicht gesetzt)", "",
+        rf"{KEY}\FirewallRules", f"    TCP Query User{{A}}C:\\my dir\\x.exe    REG_SZ    {RULE}",
+        "    {B}    REG_SZ    ", "    M    REG_MULTI_SZ    a\\0b", "    X    REG_BINARY    00FF", "",
+        "Suche beendet: 3 Übereinstimmung(en) gefunden.", "",
+    ]
+)  # fmt: skip
+EXPORT = f"""Windows Registry Editor Version 5.00
+
+[{KEY}]
+"PolicyVersion"=dword:0000021f
+@="x"
+
+[{KEY}\\FirewallRules]
+"TCP Query User{{A}}C:\\\\my dir\\\\x.exe"="{RULE}"
+"quoted \\"name\\""=hex(1):{",".join(f"{byte:02x}" for byte in RULE[:20].encode("utf-16-le"))},\\
+  {",".join(f"{byte:02x}" for byte in (RULE[20:] + chr(0)).encode("utf-16-le"))}
+"M"=hex(7):61,00,00,00,62,00,00,00,00,00
+"X"=hex:00,ff
+"Y"=hex(b):01,00,00,00,00,00,00,00
+"gone"=-
+; a comment
+[-{KEY}\\Old]
+"ignored"="x"
+"""
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16", "utf-16-le", "utf-16-be"])
+def test_what_reg_query_prints(encoding: str) -> None:
+    registry = parse_registry(QUERY.encode(encoding))
+    values = registry.values(RULES)
+    assert values["tcp query user{a}c:\\my dir\\x.exe"].text == RULE
+    assert values["{b}"].text == ""
+    assert values["m"].data == ("a", "b")
+    assert values["x"].data == b"\x00\xff"
+    assert registry.number(KEY, "policyversion") == 0x21F
+    assert registry.gaps == ()
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-16", "utf-16-le"])
+@pytest.mark.parametrize("line_end", ["\n", "\r\n"])
+def test_what_an_export_holds(encoding: str, line_end: str) -> None:
+    registry = parse_registry(EXPORT.replace("\n", line_end).encode(encoding))
+    values = registry.values(RULES)
+    assert values["tcp query user{a}c:\\my dir\\x.exe"].text == RULE
+    assert values['quoted "name"'].text == RULE
+    assert (values["m"].data, values["x"].data, values["y"].number) == (("a", "b"), b"\x00\xff", 1)
+    assert "gone" not in values
+    assert not registry.has(rf"{KEY}\Old")
+    assert registry.gaps == ()
+
+
+def test_an_export_of_version_4() -> None:
+    text = f'REGEDIT4\n\n[{KEY}\\FirewallRules]\n"a"=hex(2):76,32,2e,30,7c,00\n'
+    assert parse_registry(text).values(RULES)["a"].text == "v2.0|"
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        KEY,
+        KEY.replace("HKEY_LOCAL_MACHINE", "HKLM").upper(),
+        rf"Computer\{KEY}",
+        KEY.replace("CurrentControlSet", "ControlSet001"),
+        KEY.replace(r"HKEY_LOCAL_MACHINE\SYSTEM", r"HKEY_LOCAL_MACHINE\OFFLINE"),
+        r"HKEY_LOCAL_MACHINE\ControlSet001\Services\SharedAccess\Parameters\FirewallPolicy",
+        r"\ControlSet002\Services\SharedAccess\Parameters\FirewallPolicy",
+        r"\Registry\Machine\System\CurrentControlSet\Services\SharedAccess\Parameters\FirewallPolicy",
+        "FirewallPolicy",
+    ],
+)
+def test_one_key_by_many_names(path: str) -> None:
+    assert canonical(path) == canonical(FIREWALL_POLICY)
+    assert canonical(rf"{path}\FirewallRules") == canonical(RULES)
+
+
+@pytest.mark.parametrize("root", ["", "\\", r"HKEY_LOCAL_MACHINE\EXPORTED\\"[:-1], "CMI-CreateHive{A}\\"])
+def test_a_hive_that_begins_at_the_firewalls_key(root: str) -> None:
+    assert canonical(rf"{root}FirewallRules") == canonical(RULES)
+    assert canonical(rf"{root}Mdm\FirewallRules") == canonical(rf"{FIREWALL_POLICY}\Mdm\FirewallRules")
+    assert canonical(rf"{root}RestrictedServices\AppIso\FirewallRules") != canonical(RULES)
+
+
+def test_keys_that_are_not_the_firewalls_own() -> None:
+    factory = KEY.replace("Parameters", "Defaults")
+    assert canonical(factory) != canonical(FIREWALL_POLICY)
+    assert canonical(r"HKLM\Policies\Microsoft\WindowsFirewall") == canonical(POLICY)
+    assert canonical(r"HKLM\SOFTWARE\Microsoft\WindowsFirewall") != canonical(POLICY)
+    assert canonical("HKCU\\Software") == "hkey_current_user\\software"
+
+
+def test_of_several_control_sets_one_speaks() -> None:
+    first, second = (KEY.replace("CurrentControlSet", name) for name in ("ControlSet002", "ControlSet001"))
+    text = f"{first}\\FirewallRules\n    a    REG_SZ    {RULE}\n{second}\\FirewallRules\n    b    REG_SZ    {RULE}\n"
+    assert [*parse_registry(text).values(RULES)] == ["b"]
+
+
+def test_a_rule_that_goes_on_in_the_next_line() -> None:
+    text = f"{KEY}\\FirewallRules\n    a    REG_SZ    {RULE[:30]}\n{RULE[30:]}\n    b    REG_SZ    {RULE}\n"
+    values = parse_registry(text).values(RULES)
+    assert values["a"].text == RULE[:30] + "\n" + RULE[30:]
+    assert values["b"].text == RULE
+
+
+@pytest.mark.parametrize(
+    "text", ["", "\n\n", "hello", "ERROR: Access is denied.\n", "    a    REG_SZ    v2.0|\n", "\x00" * 50, "[no key]\n"]
+)
+def test_what_is_no_registry(text: str) -> None:
+    with pytest.raises(ReadError):
+        parse_registry(text)
+
+
+def test_a_text_that_is_too_long() -> None:
+    class Long(str):
+        def __len__(self) -> int:
+            return LONGEST_INPUT + 1
+
+    with pytest.raises(ReadError, match="limit"):
+        parse_registry(Long("x"))
+
+
+@pytest.mark.parametrize(
+    "line", ["    a    REG_SZZ", "    EnableFirewall    REG_DWORD    0xzz", "    no type at all", "a line between"]
+)
+def test_a_damaged_line_is_a_gap_of_its_key(line: str) -> None:
+    registry = parse_registry(f"{KEY}\\FirewallRules\n{line}\n    b    REG_SZ    {RULE}\n{KEY}\\DomainProfile\n")
+    assert bool(registry.gaps_of(RULES)) or "a" in registry.values(RULES)
+    assert registry.gaps_of(rf"{KEY}\DomainProfile") == ()
+    unread = [item.rule for item in read_policy(registry).rules if item.rule.unclear]
+    assert unread
+    assert registry.values(RULES)["b"].text == RULE
+
+
+def test_a_text_that_breaks_off_is_told() -> None:
+    whole = f"{KEY}\\FirewallRules\n    a    REG_SZ    {RULE}\n    b    REG_SZ    {RULE}\n"
+    start = whole.index("    b ")
+    for length in range(start + 5, len(whole) - 2):
+        if whole[length - 1] == "|" or whole[:length].endswith("    REG_SZ    "):
+            continue  # nobody can tell that more followed
+        rules = read_policy(parse_registry(whole[:length])).rules
+        assert any(item.rule.unclear for item in rules), whole[start:length]
+
+
+def test_the_later_reading_counts() -> None:
+    first = parse_registry(f"{KEY}\n    PolicyVersion    REG_DWORD    0x20a\n    A    REG_SZ    x\n")
+    both = merged([first, parse_registry(f"{KEY}\n    PolicyVersion    REG_DWORD    0x21f\n")])
+    assert (both.number(KEY, "PolicyVersion"), both.text(KEY, "A")) == (0x21F, "x")
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        f'{EXPORT[:36]}\n[{KEY}]\n"a"=hex:' + ",\\\n  ".join([",".join(["00"] * 25)] * 20_000),
+        f"{EXPORT[:36]}\n[{KEY}]\n" + '"a"="x\n' * 20_000,
+        f"{KEY}\n    " + "a    " * 100_000,
+        f"{RULES}\n    a    REG_SZ    v2.0|x\n" + "y\n" * 50_000,
+        f"{RULES}\n    a    REG_SZ    v2.0" + "|" * 99_000,
+    ],
+    ids=["bytes", "strings", "blanks", "lines", "pairs"],
+)
+def test_long_texts_take_no_longer_than_they_are(text: str) -> None:
+    started = time.process_time()
+    parse_registry(text)
+    assert time.process_time() - started < 3
+
+
+@given(st.binary(max_size=400))
+def test_bytes_of_any_kind(data: bytes) -> None:
+    with contextlib.suppress(ReadError):
+        read_policy(parse_registry(data))
+
+
+LINES = st.sampled_from([*QUERY.split("\r\n"), *EXPORT.split("\n"), "", "\t", '"', "[", "hex(7):", "\\"])
+
+
+@given(st.lists(LINES, max_size=25), st.integers(0, 2000))
+def test_lines_of_any_form_cut_anywhere(lines: list[str], length: int) -> None:
+    with contextlib.suppress(ReadError):
+        read_policy(parse_registry("\n".join(lines)[:length]))

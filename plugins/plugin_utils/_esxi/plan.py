@@ -1,0 +1,85 @@
+# Copyright: agentless.audit_ports contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""From verdicts to the changes of rulesets, and what they look like to people."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+
+from ...module_utils._core.addressset import Address, AddressSet
+from ...module_utils._core.changes import Change, ChangeSet
+from ...module_utils._core.records import Requirement, Verdict
+from ...module_utils._core.vocabulary import VerdictStatus
+from ...module_utils._esxi.openings import Openings, RulesetChange, Want, open_for, withdraw
+from ...module_utils._esxi.rulesets import Judgement, Ruleset, judge
+from .._platform.interface import Plan, Request
+from .._platform.verdicts import judged_paths
+from .snapshot import Snapshot
+
+_SHUT = (VerdictStatus.BLOCKED, VerdictStatus.PARTIAL)
+
+
+def plan(snapshot: Snapshot, verdicts: Sequence[Verdict], request: Request, management_port: int) -> Plan:
+    """The changes; ``details`` are the ``Openings``. ``management_port`` is where the host is being managed now."""
+    if request.state == "absent":
+        openings = _withdrawal(snapshot, request, management_port)
+    else:
+        shut = {verdict.requirement for verdict in verdicts if verdict.status in _SHUT}
+        rows = [row for row in request.requirements if row.id in shut & request.openable]
+        wants = [want for row in rows for want in _wants(snapshot, request, row)]
+        openings = open_for(snapshot.firewall, snapshot.record, wants, _everyone(request))
+    unrecorded = request.state == "absent" and not snapshot.record.rulesets
+    steps = tuple(_change(change, unrecorded) for change in openings.changes)
+    return Plan(ChangeSet(steps), openings, openings.advice, openings.refusals)
+
+
+def _wants(snapshot: Snapshot, request: Request, row: Requirement) -> Iterator[Want]:
+    """What a requirement lacks, all its sources together."""
+
+    def judged(requirement: Requirement, source: AddressSet, _destination: Address) -> tuple[Judgement, ...]:
+        return judge(snapshot.firewall, requirement, source)
+
+    needed = AddressSet()
+    for judgement, path in judged_paths(request, row, judged):
+        if path.status is VerdictStatus.BLOCKED:
+            needed = needed | judgement.source
+    if needed and row.port is not None:
+        yield Want(row.id, row.protocol.value, row.port, needed)
+
+
+def _everyone(request: Request) -> AddressSet:
+    found = AddressSet()
+    for sources in request.sources.values():
+        for source in sources:
+            found = found | source.addresses
+    return found
+
+
+def _withdrawal(snapshot: Snapshot, request: Request, management_port: int) -> Openings:
+    """By the record; without one, the named addresses on the rulesets of the ports that are asked about."""
+    firewall = snapshot.firewall
+    if not snapshot.record.rulesets:
+        asked = [(row.protocol.value, row.port) for row in request.requirements if row.port is not None]
+        about = [item for item in firewall.rulesets if any(item.carries(wire, port) for wire, port in asked)]
+        firewall = replace(firewall, rulesets=tuple(about))
+    peers = AddressSet() if request.force else snapshot.peers
+    return withdraw(firewall, snapshot.record, _everyone(request), peers, management_port)
+
+
+def _change(change: RulesetChange, unrecorded: bool) -> Change:
+    before, after = _lines(change.before), _lines(change.after)
+    note = " (there is no record of ours; exactly the addresses named are removed)" if unrecorded else ""
+    return Change(
+        kind="set_ruleset",
+        target=f"ruleset {change.before.key}{note}",
+        before="\n".join(line for line in before if line not in after),
+        after="\n".join(line for line in after if line not in before),
+        requirements=change.requirements,
+    )
+
+
+def _lines(item: Ruleset) -> list[str]:
+    allowed = "everyone" if item.allows_all else ", ".join(item.allowed) or "nobody"
+    return [f"enabled: {'yes' if item.enabled else 'no'}", f"allowed: {allowed}"]

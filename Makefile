@@ -7,7 +7,7 @@ RUN := tests/tools/run
 BIN := build/venv/bin
 
 .DEFAULT_GOAL := help
-.PHONY: help setup test lint unit sanity importer truth truth-random reach molecule integration demo lab-up lab-down soak soak-run changelog clean
+.PHONY: help setup test lint unit sanity importer truth truth-random truth-peers bench bench-linux bench-reach bench-esxi reach windows esxi molecule integration demo lab-up lab-down soak soak-run changelog clean
 
 help: ## show this list
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 22
@@ -41,14 +41,28 @@ truth-peers: ## what the peers' modules and ours say of a port, beside a real pa
 	@$(RUN) environments tools
 	@PYTHONPATH=build/collections $(BIN)/python -m tests.bench.truth_peers
 
-bench: bench-linux ## all benches: tables, and build/bench/NAME.json
+bench: bench-linux bench-reach bench-esxi ## all benches: tables, and build/bench/NAME.json
 
 bench-linux: ## a check and ten ports beside the peers' modules, large rule sets (SYSTEM_ROLES=FOLDER for that role, too)
 	@$(RUN) environments tools
 	@PYTHONPATH=build/collections $(BIN)/python -m tests.bench.linux
 
+bench-reach: ## 100,000 probes and more, beside a C program, nmap and asyncio
+	@$(RUN) environments tools
+	@PYTHONPATH=build/collections:. $(BIN)/python -m tests.bench.reach
+
+bench-esxi: ## 64 hosts behind one vCenter, ours beside the peers' modules
+	@$(RUN) environments tools
+	@PYTHONPATH=build/collections:. $(BIN)/python -m tests.bench.esxi
+
 reach: ## probes against real services and firewalls, in network namespaces
 	@$(RUN) suites machine reach
+
+windows: ## Windows hosts: real clients and a real PowerShell engine against stand-ins
+	@$(RUN) suites machine windows
+
+esxi: ## ESXi hosts: real clients against stand-ins
+	@$(RUN) suites machine esxi
 
 molecule: ## the roles' molecule scenarios
 	@$(RUN) suites machine molecule
@@ -66,12 +80,14 @@ lab-up: ## start the lab, a small real fleet in containers
 lab-down: ## remove the lab
 	@tests/lab/lab down
 
-soak: ## long runs for MINUTES=30: random firewall states and managers' reboots against packets, then the property tests at length
+soak: ## long runs for MINUTES=30: random firewall states, a million inputs for each protocol, reboots, property tests
 	@timeout $(or $(MINUTES),30)m $(MAKE) --no-print-directory soak-run || [ $$? -eq 124 ]
 
 soak-run:
 	@$(MAKE) --no-print-directory truth-random SEED=1 N=2000
-	@AUDIT_PORTS_SOAK=1 $(BIN)/python -m pytest -q tests/truth/managers
+	@PYTHONPATH=build/collections:. $(BIN)/python -m tests.fuzz.run 1000000
+	@PYTHONPATH=build/collections:. $(BIN)/python -m tests.unit.plugins.plugin_utils._windows.random_policy 1 1000000
+	@AUDIT_PORTS_SOAK=1 $(BIN)/python -m pytest -q tests/truth/managers tests/reach/test_exact.py tests/windows/test_wine.py
 	@HYPOTHESIS_PROFILE=soak $(BIN)/python -m pytest -q --timeout=0 tests/unit/plugins
 
 changelog: ## move the fragments into CHANGELOG.rst, for the version in galaxy.yml

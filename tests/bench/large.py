@@ -3,12 +3,12 @@
 
 """Large rule sets, loaded into a kernel and read as a host's are, and what judging one of them costs.
 
-    python -m tests.bench.large FILE
+    python -m tests.bench.large FILE SOURCE...
 
 judges the host whose answer to the read command is in FILE (its first line is the word that marks the answer's parts),
 and prints {"seconds", "processor_seconds", "mebibytes", "verdicts"}: the time from the text to the verdicts, JSON and
-all, on three requirements for an address and a network, by the wall's clock and by the processor's; the highest memory
-of the whole process; and the verdicts.
+all, on three requirements for the sources, by the wall's clock and by the processor's; the highest memory of the whole
+process; and the verdicts.
 """
 
 from __future__ import annotations
@@ -18,13 +18,16 @@ import json
 import resource
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from ansible_collections.agentless.audit_ports.plugins.module_utils._core.addressset import AddressSet, parse_address
+from ansible_collections.agentless.audit_ports.plugins.module_utils._core.records import Verdict
 from ansible_collections.agentless.audit_ports.plugins.module_utils._core.selection import select_requirements
 from ansible_collections.agentless.audit_ports.plugins.module_utils._core.vocabulary import SourceRole
 from ansible_collections.agentless.audit_ports.plugins.plugin_utils._linux.platform import LinuxPlatform
+from ansible_collections.agentless.audit_ports.plugins.plugin_utils._platform.collector import collector_paused
 from ansible_collections.agentless.audit_ports.plugins.plugin_utils._platform.interface import NamedSource, Request
 from ansible_collections.agentless.audit_ports.plugins.plugin_utils._platform.sections import split_parts
 
@@ -38,15 +41,10 @@ _REQUEST = Request(
     systems=("linux", "snmp", "network_scan"),
     requirements=select_requirements(ids=["linux.ssh", "snmp.agent", "network_scan.icmp_echo"]),
     openable=frozenset(),
-    sources={
-        SourceRole.AUDIT_HOST: tuple(
-            NamedSource(text, AddressSet.parse(text)) for text in ("192.0.2.1", "192.0.2.64/26")
-        )
-    },
+    sources={},
     destinations=(parse_address(_ADDRESS),),
 )
-
-
+SOURCES = {"an address and a network": ("192.0.2.1", "192.0.2.64/26"), "every address": ("any",)}
 EXPECTED = {"linux.ssh": "partial", "snmp.agent": "blocked", "network_scan.icmp_echo": "blocked"}
 
 
@@ -151,20 +149,27 @@ def _ipset() -> Iterator[str]:
     yield from (f"add banned {network}" for network in _networks())
 
 
-def main(path: Path) -> None:
+def main(path: Path, sources: Sequence[str]) -> None:
+    named = tuple(NamedSource(text, AddressSet.parse(text)) for text in sources)
+    request = replace(_REQUEST, sources={SourceRole.AUDIT_HOST: named})
     mark, _line_end, answer = path.read_text(encoding="utf-8").partition("\n")
-    platform = LinuxPlatform()
     started, started_cpu = time.perf_counter(), time.process_time()
-    snapshot = platform.parse(split_parts(answer, mark), _REQUEST)
-    verdicts = platform.evaluate(snapshot, _REQUEST)
-    found = {
-        "seconds": time.perf_counter() - started,
-        "processor_seconds": time.process_time() - started_cpu,
-        "mebibytes": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024,
-        "verdicts": {verdict.requirement: verdict.status.value for verdict in verdicts},
-    }
+    with collector_paused():  # as the action does it
+        verdicts = _judged(answer, mark, request)
+        found = {
+            "seconds": time.perf_counter() - started,
+            "processor_seconds": time.process_time() - started_cpu,
+            "mebibytes": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024,
+            "verdicts": {verdict.requirement: verdict.status.value for verdict in verdicts},
+        }
     print(json.dumps(found))
 
 
+def _judged(answer: str, mark: str, request: Request) -> tuple[Verdict, ...]:
+    platform = LinuxPlatform()
+    snapshot = platform.parse(split_parts(answer, mark), request)
+    return platform.evaluate(snapshot, request)
+
+
 if __name__ == "__main__":
-    main(Path(sys.argv[1]))
+    main(Path(sys.argv[1]), sys.argv[2:])

@@ -32,7 +32,7 @@ from tests.tools.environments import BUILD, ENVIRONMENTS, Environment, prepare
 PREFIX = "audit-ports-bench"
 CONTROLLER = f"{PREFIX}-controller"
 COLLECTION = "agentless.audit_ports"
-_CALLBACKS = Path(__file__).resolve().parent / "callback"
+CALLBACKS = Path(__file__).resolve().parent / "callback"
 _START_S = 90
 _STOP_S = 3
 # Not among those that `make setup` makes: it is large, and only benches want it.
@@ -106,7 +106,7 @@ class Site:
         core = Core("peers", ENVIRONMENTS["peers"].bin)
         settings = {
             **core.environ(BUILD / "collections"),
-            "ANSIBLE_CALLBACK_PLUGINS": str(_CALLBACKS),
+            "ANSIBLE_CALLBACK_PLUGINS": str(CALLBACKS),
             "ANSIBLE_CALLBACKS_ENABLED": "timed",
             "ANSIBLE_PIPELINING": "true",
             "ANSIBLE_SSH_CONTROL_PATH_DIR": str(self.folder / "cp"),

@@ -105,22 +105,38 @@ def importer() -> tuple[Step, ...]:
 
 
 def machine() -> tuple[Step, ...]:
-    """Install what the lab and the network namespaces of the suites after this one need, or say what is missing."""
-    return (Step("tools of the machine", ("python", "-c", "from tests.lab.tools import ensure_tools; ensure_tools()")),)
+    """Install and build what the lab, the network namespaces and the containers of the suites after this one need, or
+    say what is missing.
+    """
+    return (
+        Step("tools of the machine", ("python", "-c", "from tests.lab.tools import ensure_tools; ensure_tools()")),
+        Step("images", ("python", "-m", "tests.lab", "images", "--all"), timeout_s=900),
+    )
 
 
 def truth() -> tuple[Step, ...]:
-    return (Step("truth: verdicts against packets", (*PYTEST, "tests/truth")),)
+    return (Step("truth: verdicts against packets", (*PYTEST, "tests/truth"), timeout_s=900),)
 
 
 def reach() -> tuple[Step, ...]:
-    return (Step("reach: probes against services", (*PYTEST, "tests/reach")),)
+    return (Step("reach: probes against services", (*PYTEST, "tests/reach", "tests/fuzz")),)
+
+
+def windows() -> tuple[Step, ...]:
+    random = "tests.unit.plugins.plugin_utils._windows.random_policy"
+    return (
+        Step("windows: real clients and PowerShell", (*PYTEST, "tests/windows"), timeout_s=900),
+        Step("windows: random policies", ("python", "-m", random, "1", "50000")),
+    )
+
+
+def esxi() -> tuple[Step, ...]:
+    return (Step("esxi: real clients", (*PYTEST, "tests/esxi")),)
 
 
 def molecule() -> tuple[Step, ...]:
     return (
         Step("podman connection", ("python", "-m", "tests.tools.podman_connection")),
-        Step("images", ("python", "-m", "tests.lab", "images")),
         Step("scenarios", ("molecule", "test", "--all"), timeout_s=900),
     )
 
@@ -130,9 +146,8 @@ def integration() -> tuple[Step, ...]:
     return (Step("integration", (*PYTEST, "tests/integration"), environments, timeout_s=1500),)
 
 
-SUITES = {
-    suite.__name__: suite for suite in (lint, unit, sanity, importer, machine, truth, reach, molecule, integration)
-}
+_ALL = (lint, unit, sanity, importer, machine, truth, reach, windows, esxi, molecule, integration)
+SUITES = {suite.__name__: suite for suite in _ALL}
 # How a line begins that tells what was not run: the tools of this folder, and pytest.
 NOT_RUN = ("not run: ", "SKIPPED ")
 

@@ -22,6 +22,7 @@ SERVICES = (
     "dns",
     "http",
     "icmp_echo",
+    "ipp",
     "kerberos",
     "ldap",
     "named_pipes",

@@ -17,7 +17,7 @@ from .records import Decision, Observation, Path, Verdict
 from .vocabulary import Cause, ObservationStatus, Protocol, RowStatus, VerdictStatus
 
 # Kinds of deciding rules that are not the host's own firewall configuration. Every other kind is.
-MANAGED_KINDS = frozenset({"group_policy", "mdm_profile", "managed_policy"})
+MANAGED_KINDS = frozenset({"group_policy", "mdm_policy", "mdm_profile", "managed_policy"})
 SERVICE_ACL_KINDS = frozenset({"service_acl", "hosts_deny", "ip_address_deny", "sysctl"})
 
 # What a failed observation means: (seen, verdict is open, something listens) -> cause. None: whichever it is.

@@ -16,7 +16,7 @@ from ...module_utils._core.sanitize import safe_text
 from .._fleet.inventory import Fleet
 from .._fleet.needs import needed_of
 
-_JUDGED = ("linux",)  # the platforms that have a plugin
+_JUDGED = ("windows", "linux", "esxi", "vsphere")  # the platforms that have a plugin
 _NOT_JUDGED = "the host was not judged in this run"
 
 

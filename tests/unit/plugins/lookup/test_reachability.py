@@ -4,15 +4,17 @@
 
 from __future__ import annotations
 
+import json
 import socket
-import time
 from collections.abc import Iterable, Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
 from ansible import constants
 from ansible.errors import AnsibleLookupError
+from ansible_collections.agentless.audit_ports.plugins.doc_fragments.probing import ModuleDocFragment
 from ansible_collections.agentless.audit_ports.plugins.lookup import reachability as plugin
 from ansible_collections.agentless.audit_ports.plugins.module_utils._core.records import Observation
 from ansible_collections.agentless.audit_ports.plugins.module_utils._core.vocabulary import ObservationStatus
@@ -22,6 +24,7 @@ from ansible_collections.agentless.audit_ports.plugins.module_utils._probe.recor
     ProbeOptions,
     observe,
 )
+from ansible_collections.agentless.audit_ports.plugins.plugin_utils._vantage import local
 
 HOSTVARS: dict[str, dict[str, Any]] = {
     "linux1": {"audit_ports_address": "192.0.2.11", "ansible_host": "203.0.113.11"},
@@ -65,7 +68,8 @@ NAME = "agentless.audit_ports.reachability"
 
 def _make() -> Any:
     """The lookup with its options read as its documentation says, as the plugin loader does it."""
-    definitions = yaml.safe_load(plugin.DOCUMENTATION)["options"]
+    shared = yaml.safe_load(ModuleDocFragment.DOCUMENTATION)["options"]
+    definitions = {**shared, **yaml.safe_load(plugin.DOCUMENTATION)["options"]}
     constants.config.initialize_plugin_configuration_definitions("lookup", NAME, definitions)
     lookup = plugin.LookupModule()
     lookup._load_name = NAME
@@ -75,7 +79,7 @@ def _make() -> Any:
 @pytest.fixture
 def lookup(monkeypatch: pytest.MonkeyPatch) -> Any:
     """The lookup with an engine that sends nothing."""
-    monkeypatch.setattr(plugin, "Engine", FakeEngine)
+    monkeypatch.setattr(local, "Engine", FakeEngine)
     return _make()
 
 
@@ -124,6 +128,11 @@ def test_options_narrow(lookup: Any) -> None:
     assert _told(_ask(lookup, "multi", systems=["printer"])) == [("printer.raw", "192.0.2.12", 9100)]
     assert _told(_ask(lookup, "multi", select="[?protocol=='udp']")) == [("snmp.agent", "192.0.2.12", 161)]
     assert _ask(lookup, "linux1", levels=["attention"]) == []
+
+
+def test_named_requirements_are_probed_of_a_host_of_no_system(lookup: Any) -> None:
+    """Such as the machine itself, which Ansible has variables of without any inventory."""
+    assert _told(_ask(lookup, "bare", requirements=["linux.ssh"])) == [("linux.ssh", "bare", 22)]
 
 
 def test_addresses_outside_of_the_inventory(lookup: Any) -> None:
@@ -208,14 +217,44 @@ def test_the_real_engine_on_loopback() -> None:
     assert (open_one["status"], closed_one["status"]) == ("open", "closed")
 
 
-def test_progress_is_told_every_ten_seconds(lookup: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    clock = iter(range(0, 1000, 4))
-    lines: list[str] = []
-    monkeypatch.setattr(time, "monotonic", lambda: next(clock))
-    monkeypatch.setattr(plugin.display, "display", lines.append)
-    _ask(lookup, "linux1", "multi", "other", "win1", "dc1", psremoting="true")
-    assert lines == [
-        "reachability: 3 of 9 probes done, 0 a second, about 24 s left",
-        "reachability: 6 of 9 probes done, 0 a second, about 12 s left",
-        "reachability: 9 of 9 probes done, 0 a second, about 0 s left",
-    ]
+def test_the_community_of_the_inventory_is_used(lookup: Any) -> None:
+    variables = {"hostvars": HOSTVARS, "groups": GROUPS, "audit_ports_snmp_community": "geheim"}
+    lookup.run(["multi"], variables=variables)
+    assert FakeEngine.options.snmp_community is not None
+    assert FakeEngine.options.snmp_community.reveal() == b"geheim"
+
+
+def test_dest_takes_what_is_seen_as_it_is_made(lookup: Any, tmp_path: Path) -> None:
+    """In the order of completion, which the engine here has reversed; the list is in the order of the input."""
+    dest = tmp_path / "seen.jsonl"
+    found = _ask(lookup, "multi", "linux1", dest=str(dest))
+    written = [json.loads(line) for line in dest.read_text(encoding="utf-8").splitlines()]
+    assert [row.pop("index") for row in written] == [2, 1, 0]
+    assert written == found[::-1]
+    assert dest.stat().st_mode & 0o077 == 0
+
+
+def test_dest_that_cannot_be_written_is_an_error(lookup: Any, tmp_path: Path) -> None:
+    with pytest.raises(AnsibleLookupError, match="dest cannot be written"):
+        _ask(lookup, "linux1", dest=str(tmp_path / "nowhere" / "seen.jsonl"))
+
+
+@pytest.mark.parametrize(
+    ("vantage", "words"),
+    [
+        ("nobody", "nobody is not in the inventory"),
+        ("win1", "Windows audit host"),
+        ("boxed", "reached by podman"),
+    ],
+)
+def test_a_vantage_that_cannot_be_used_is_named(lookup: Any, vantage: str, words: str) -> None:
+    hosts = {"win1": {"ansible_connection": "winrm"}, "boxed": {"ansible_connection": "containers.podman.podman"}}
+    variables = {"hostvars": {**HOSTVARS, **hosts}, "groups": GROUPS}
+    with pytest.raises(AnsibleLookupError, match=words):
+        lookup.run(["linux1"], variables=variables, vantage=vantage)
+
+
+def test_vantage_by_a_local_connection_is_this_machine(lookup: Any) -> None:
+    variables = {"hostvars": {**HOSTVARS, "me": {"ansible_connection": "local"}}, "groups": GROUPS}
+    lookup.run(["linux1"], variables={**variables, "audit_ports_vantage": "me"})
+    assert FakeEngine.options.vantage == "me"

@@ -18,10 +18,10 @@ from ansible_collections.agentless.audit_ports.plugins.module_utils._core.ranges
 from hypothesis import given
 from hypothesis import strategies as st
 
-UNIVERSE = 40
+UNIVERSE = 60
 BASE = int(IPv4Address("192.0.2.0"))
 pairs = st.tuples(st.integers(0, UNIVERSE), st.integers(0, UNIVERSE))
-range_lists = st.lists(pairs, max_size=6)
+range_lists = st.lists(pairs, max_size=12)
 
 
 def members(ranges: list[tuple[int, int]]) -> set[int]:
@@ -165,3 +165,19 @@ def test_what_is_no_address_is_named(text: str) -> None:
     with pytest.raises(InputError) as caught:
         AddressSet.parse([text])
     assert repr(text) in str(caught.value) or text in str(caught.value)
+
+
+@given(st.lists(pairs, max_size=8), st.integers(1, 12))
+def test_a_part_of_a_list_and_how_many_are_left_out(ranges: list[tuple[int, int]], most: int) -> None:
+    addresses = AddressSet(RangeSet((BASE + low, BASE + high) for low, high in ranges))
+    everything = list(addresses.texts())
+    networks = [ip_network(text) for text in everything]
+    assert sum(network.num_addresses for network in networks) == addresses.size
+    assert AddressSet.parse(everything) == addresses
+    assert addresses.listed(most) == (everything[:most], max(0, len(everything) - most))
+
+
+def test_all_addresses_of_a_family_are_one_network() -> None:
+    assert AddressSet.any(4).listed(1) == (["0.0.0.0/0"], 0)
+    assert AddressSet.any(6).listed(1) == (["::/0"], 0)
+    assert AddressSet.any().listed(1) == (["any"], 0)

@@ -100,6 +100,7 @@ CAUSES = [
         ["manage the policy of web1", "rule of group_policy"],
     ),
     (blocked_by("mdm_profile"), [CONFIRMED], R.BLOCKED, C.MANAGED_POLICY, ["no local change"]),
+    (blocked_by("mdm_policy"), [CONFIRMED], R.BLOCKED, C.MANAGED_POLICY, ["no local change"]),
     (blocked_by("hosts_deny"), [], R.BLOCKED, C.SERVICE_ACL, ["web1", SOURCE, "rule of hosts_deny"]),
     (OPEN_DEAF, [make_observation(S.CLOSED)], R.BLOCKED, C.NOTHING_LISTENS, ["web1", "tcp/22", TARGET, "start"]),
     (OPEN_DEAF, [], R.UNVERIFIED, C.NOTHING_LISTENS, ["start the service"]),

@@ -33,6 +33,25 @@ def texts(found: Sequence[Any]) -> list[str]:
 AUDIT = SourceRole.AUDIT_HOST
 
 
+class Counting(dict[str, Mapping[str, Any]]):
+    """Variables of hosts that note how often they are asked for."""
+
+    asked = 0
+
+    def __getitem__(self, host: str) -> Mapping[str, Any]:
+        self.asked += 1
+        return super().__getitem__(host)
+
+
+def test_ansible_is_asked_once_for_the_variables_of_a_host() -> None:
+    hostvars = Counting({f"host{number}": {"ansible_host": f"192.0.2.{number}"} for number in range(200)})
+    known = fleet(hostvars)
+    assert [known.address_text("host7") for _time in range(9)] == ["192.0.2.7"] * 9
+    assert hostvars.asked == 1
+    assert [known.address_text(name) for name in hostvars] == [f"192.0.2.{number}" for number in range(200)]
+    assert len(known._known) <= 64
+
+
 def test_the_task_comes_first_then_the_host_then_the_audit_hosts() -> None:
     hostvars = {
         "web": {"audit_ports_sources": ["192.0.2.20"]},

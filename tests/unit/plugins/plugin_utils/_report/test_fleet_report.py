@@ -33,7 +33,7 @@ HOSTS: dict[str, dict[str, Any]] = {
     "web": {"audit_ports_systems": ["linux"], "target_result": {"verdicts": [verdict("web", "open")]}},
     "gone": {"audit_ports_systems": ["linux"], "target_result": {"unreachable": True, "msg": "no route\x1b[31m"}},
     "bad": {"audit_ports_systems": ["linux"], "target_result": {"failed": True, "msg": "bad: wrong source"}},
-    "win": {"audit_ports_systems": ["windows"], "audit_ports_psremoting": "true"},
+    "mac": {"audit_ports_systems": ["macos"]},
     "late": {"audit_ports_systems": ["linux"]},
     "odd": {"audit_ports_systems": ["toaster"]},
     "audit1": {"audit_host_result": {"systems": ["snmp"], "verdicts": [verdict("audit1", "blocked", "snmp.trap")]}},
@@ -55,7 +55,7 @@ def test_every_host_has_a_readiness_whatever_became_of_it() -> None:
         "web": "ready",
         "gone": "unknown",
         "bad": "unknown",
-        "win": "unknown",
+        "mac": "unknown",
         "late": "unknown",
         "odd": "unknown",
         "audit1": "not_ready",
@@ -63,10 +63,10 @@ def test_every_host_has_a_readiness_whatever_became_of_it() -> None:
 
 
 def test_the_reason_of_a_host_without_a_verdict_is_in_its_rows() -> None:
-    reasons = {row["host"]: row["verdict"]["reason"] for row in told("gone", "bad", "win", "late")["diagnoses"]}
+    reasons = {row["host"]: row["verdict"]["reason"] for row in told("gone", "bad", "mac", "late")["diagnoses"]}
     assert reasons["gone"] == "Ansible could not reach the host: no route"
     assert reasons["bad"] == "bad: wrong source"
-    assert "platform windows" in reasons["win"]
+    assert "platform macos" in reasons["mac"]
     assert "not judged in this run" in reasons["late"]
 
 

@@ -26,6 +26,18 @@ _SHORT = 3
 SCENARIOS = {
     "firewalld": {"manager": "debian12-firewalld", "panel": ["tcp/22", "udp/161"]},
     "ufw": {"manager": "debian12-ufw", "panel": ["tcp/22", "udp/161"], "setup": ["ufw deny 443/tcp"]},
+    "no manager": {
+        "manager": "debian12-ufw",
+        "panel": ["tcp/22", "udp/161"],
+        "asked_manager": "nftables",
+        "setup": [
+            "ufw disable",
+            "nft add table inet own",
+            "nft 'add chain inet own input { type filter hook input priority 0; policy drop; }'",
+            "nft add rule inet own input ct state established accept",
+            "nft add rule inet own input meta l4proto ipv6-icmp accept",
+        ],
+    },
 }
 
 

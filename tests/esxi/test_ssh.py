@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from tests.esxi.conftest import AUDIT, Fleet
+from tests.esxi.fleets import AUDIT, Fleet
 from tests.standins.esxi.model import Host
 from tests.standins.esxi.ssh import PASSWORD
 from tests.tools.cores import Core

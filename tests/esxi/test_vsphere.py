@@ -5,102 +5,18 @@
 from __future__ import annotations
 
 import json
-import subprocess
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
-from pathlib import Path
+from collections.abc import Callable
 from typing import Any
 
 import pytest
 
+from tests.esxi.fleets import AUDIT, World
 from tests.standins.esxi.model import Host
-from tests.standins.esxi.vsphere import PASSWORD, USER, Member, VSphere
+from tests.standins.esxi.vsphere import Member
 from tests.tools.cores import Core
 
 pytestmark = pytest.mark.timeout(300)
-AUDIT = "192.0.2.10"
 PORTS = (80, 443, 902)
-
-
-@dataclass
-class World:
-    """Stand-ins of the API and an inventory of their hosts."""
-
-    folder: Path
-    servers: list[VSphere] = field(default_factory=list)
-    variables: dict[str, dict[str, Any]] = field(default_factory=dict)
-
-    def serve(self, members: list[Member], **options: Any) -> VSphere:
-        """Serve hosts, as a vCenter or (``vcenter=False``) one host by itself."""
-        server = VSphere(members, self.folder, **options)
-        self.servers.append(server)
-        for member in members:
-            own = {"audit_ports_vsphere_port": server.port, "audit_ports_address": "198.51.100.21"}
-            if options.get("vcenter", True):
-                own["audit_ports_vcenter"] = "localhost"
-            self.variables[member.host.name] = {"ansible_host": "localhost", **own}
-        return server
-
-    def play(self, core: Core, playbook: str, *arguments: str, **variables: Any) -> subprocess.CompletedProcess[str]:
-        """Run one of the collection's playbooks."""
-        name = f"agentless.audit_ports.{playbook}"
-        return self._run(core, name, "--limit", "audit_targets,localhost", *arguments, **variables)
-
-    def task(self, core: Core, options: dict[str, Any], *arguments: str) -> dict[str, Any]:
-        """Run one task of the module on the first host's turn and return its result."""
-        out = self.folder / "result.json"
-        tasks = [
-            {"agentless.audit_ports.vsphere_firewall": options, "register": "result", "ignore_errors": True},
-            {"ansible.builtin.copy": {"dest": str(out), "content": "{{ result | to_json }}"}, "check_mode": False},
-        ]
-        plays = [{"hosts": "audit_targets[0]", "connection": "local", "gather_facts": False, "tasks": tasks}]
-        path = self.folder / "play.json"
-        path.write_text(json.dumps(plays))
-        done = self._run(core, str(path), *arguments)
-        assert done.returncode == 0, done.stdout + done.stderr
-        found: dict[str, Any] = json.loads(out.read_text())
-        return found
-
-    def _run(self, core: Core, playbook: str, *arguments: str, **variables: Any) -> subprocess.CompletedProcess[str]:
-        shared = {
-            "ansible_connection": "local",
-            "ansible_python_interpreter": str(core.bin / "python"),
-            "audit_ports_systems": ["esxi"],
-            "audit_ports_state_dir": str(self.folder / "state"),
-            "audit_ports_vsphere_username": USER,
-            "audit_ports_vsphere_password": PASSWORD,
-            "audit_ports_vsphere_validate_certs": False,
-            **variables,
-        }
-        groups = {
-            "audit_hosts": {"hosts": {"audit1": {"audit_ports_source": AUDIT}}},
-            "audit_targets": {"hosts": self.variables, "vars": shared},
-        }
-        path = self.folder / "inventory.json"
-        path.write_text(json.dumps({"all": {"children": groups}}))
-        return core.run("ansible-playbook", playbook, "-i", str(path), *arguments, in_lab=False, timeout_s=180)
-
-
-@pytest.fixture(scope="session")
-def certificate(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("certificate")
-    subprocess.run(
-        ["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes",
-         "-days", "30", "-keyout", str(folder / "key.pem"), "-out", str(folder / "cert.pem"),
-         "-subj", "/CN=localhost", "-addext", "subjectAltName=DNS:localhost"],
-        check=True, capture_output=True, timeout=30,
-    )  # fmt: skip
-    return folder
-
-
-@pytest.fixture
-def world(tmp_path: Path, certificate: Path) -> Iterator[World]:
-    for name in ("key.pem", "cert.pem"):
-        (tmp_path / name).write_bytes((certificate / name).read_bytes())
-    made = World(tmp_path)
-    yield made
-    for server in made.servers:
-        server.close()
 
 
 def shut(host: Host) -> Host:

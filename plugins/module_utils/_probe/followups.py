@@ -188,7 +188,6 @@ class _Map(NamedTuple):
             return self.at_last(outcome)
         return Question(Protocol.TCP, said.port, _RPC_SERVICE), _Mapped(said.text, said.port)
 
-
     def at_last(self, outcome: Outcome) -> Outcome:
         """That it does not tell, whatever the reason."""
         if outcome.status is ObservationStatus.LOCAL_ERROR:

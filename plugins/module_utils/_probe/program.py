@@ -106,12 +106,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
         with ExitStack() as stack:
             source = stack.enter_context(open(given.file, encoding="utf-8")) if given.file else sys.stdin
             sink = stack.enter_context(open(given.output, "w", encoding="ascii")) if given.output else sys.stdout
-            bar = Bar(sys.stderr, _count(source))
-            stack.callback(bar.end)
+            drawn = Bar(sys.stderr, _count(source))
+            stack.callback(drawn.end)
             engine = stack.enter_context(Engine(options, runner=run_ping))
             for probe, address, outcome in engine.answers(_places(source)):
                 sink.write(line_of(probe, address, outcome, options.vantage) + "\n")
-                if bar.step():
+                if drawn.step():
                     sink.flush()
             sink.flush()
     except InputError as error:
@@ -158,4 +158,4 @@ def _parser() -> argparse.ArgumentParser:
 
 if __name__ == "__main__":
     gc.disable()  # the engine leaves no cycles; looking for some costs a tenth of its time
-    sys.exit(main())
+    raise SystemExit(main())

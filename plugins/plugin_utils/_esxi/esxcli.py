@@ -84,7 +84,7 @@ def _table(lines: Sequence[str], what: str) -> Iterator[Row]:
         if not line.strip():
             continue
         values = [line[start:end].strip() for start, end in spans[:-1]] + [line[spans[-1][0] :].strip()]
-        between = "".join(line[end:start] for (_, end), (start, _) in pairwise(spans))
+        between = "".join(line[left[1] : right[0]] for left, right in pairwise(spans))
         if between.strip() or line[: spans[0][0]].strip():
             raise ReadError(f"{what} printed a table whose line does not fit its columns: {line[:_SHOWN]!r}")
         yield dict(zip(titles, values, strict=True))

@@ -65,10 +65,10 @@ class Server(ThreadingHTTPServer):
         self.server_close()
         self.shells.close()
 
-    def handle_error(self, request: object, client_address: object) -> None:
+    def handle_error(self, request: Any, client_address: Any) -> None:
         """A client that went away is no news; anything else is a mistake of the stand-in."""
         if not isinstance(sys.exc_info()[1], (ConnectionError, ssl.SSLError)):
-            super().handle_error(cast("Any", request), client_address)
+            super().handle_error(request, client_address)
 
 
 class Handler(BaseHTTPRequestHandler):
@@ -174,5 +174,3 @@ def make_certificate(path: Path) -> Path:
     )
     path.write_bytes(pem + certificate.public_bytes(serialization.Encoding.PEM))
     return path
-
-

@@ -104,7 +104,7 @@ _CHINESE = Texts(
     bad_value="指定的值无效。",
     bad_port="指定的端口值无效。",
     bad_protocol="指定的协议值无效。",
-    bad_argument="“{}”不是此命令的有效参数。",
+    bad_argument="\u201c{}\u201d不是此命令的有效参数。",
     missing="缺少必需的参数。",
     not_found="找不到下列命令: {}。",
     usage=("", "用法: add rule name=<string>", "      dir=in|out", "      action=allow|block|bypass"),

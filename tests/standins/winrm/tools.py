@@ -106,7 +106,7 @@ def netstat(machine: Machine, argv: Sequence[str]) -> Answer:
 
 
 def _routes(interfaces: Sequence[Interface]) -> list[str]:
-    bar = "=" * 75
+    line = "=" * 75
     names = [f" {number:>2}...00 0c 29 00 00 {number:02x} ......Adapter {number}" for number in _numbers(interfaces)]
     v4, v6 = [_v4("127.0.0.0", "255.0.0.0", "On-link", "127.0.0.1")], ["  1    331 ::1/128                  On-link"]
     for number, card in zip(_numbers(interfaces), interfaces, strict=True):
@@ -121,9 +121,9 @@ def _routes(interfaces: Sequence[Interface]) -> list[str]:
     last = "  1...........................Software Loopback Interface 1"
     heading = "Network Destination        Netmask          Gateway       Interface  Metric"
     return [
-        bar, "Interface List", *names, last, bar, "", "IPv4 Route Table", bar, "Active Routes:", heading, *v4, bar,
-        "Persistent Routes:", "  None", "", "IPv6 Route Table", bar, "Active Routes:",
-        " If Metric Network Destination      Gateway", *v6, bar, "Persistent Routes:", "  None",
+        line, "Interface List", *names, last, line, "", "IPv4 Route Table", line, "Active Routes:", heading, *v4, line,
+        "Persistent Routes:", "  None", "", "IPv6 Route Table", line, "Active Routes:",
+        " If Metric Network Destination      Gateway", *v6, line, "Persistent Routes:", "  None",
     ]  # fmt: skip
 
 

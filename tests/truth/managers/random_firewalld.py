@@ -243,7 +243,7 @@ def _ipset(spot: Spot, version: int) -> str:
     draw = spot.draw
     kind = draw.name("fw ipset ", dict.fromkeys(_IPSETS), common=("hash:ip", "hash:net"))
     name, options = f"set{len(spot.ipsets)}", ""
-    entries = [address(draw, version) for _ in range(2)]
+    entries = [address(draw, version) for _number in range(2)]
     if kind == "hash:net":  # firewalld loads no entries that overlap
         entries = [network(draw, version), {4: "203.0.113.7", 6: "2001:db8:9::7"}[version]]
     if kind == "hash:mac":
@@ -286,7 +286,7 @@ def _binding(spot: Spot) -> Part | None:
 def _entries(spot: Spot, owner: str, most: int) -> tuple[Part, ...]:
     """Rules of a zone or policy, none of them twice."""
     found: dict[str, Part] = {}
-    for _ in range(spot.draw.one(range(1, most))):
+    for _number in range(spot.draw.one(range(1, most))):
         if spot.draw.often(0.5):
             rich = _rich(spot, owner)
             if rich is not None:
@@ -306,7 +306,7 @@ def _zone(spot: Spot, name: str) -> Document:
     draw = spot.draw
     target = draw.name("fw target ", _TARGETS, common=("default",))
     feature, priority = f"fw target {target}", ""
-    bound = [binding for binding in (_binding(spot) for _ in range(draw.one([0, 1, 1, 2]))) if binding]
+    bound = [binding for binding in (_binding(spot) for _number in range(draw.one([0, 1, 1, 2]))) if binding]
     if spot.release == "2" and draw.often(0.3):
         value = draw.one([-10, -1, 1, 10])
         priority = f' ingress-priority="{value}" egress-priority="{value}"'
@@ -388,7 +388,7 @@ def _settings(spot: Spot, zones: list[str]) -> Document:
     if draw.often(0.6):
         parts.append(Part(f"DefaultZone={draw.one(zones)}", "fw setting DefaultZone"))
     choices = {**_SETTINGS, **_SETTINGS_OF[spot.release]}
-    for _ in range(draw.one([0, 1, 2])):
+    for _number in range(draw.one([0, 1, 2])):
         name = draw.name("fw setting ", choices)
         if spot.once(f"setting {name}"):
             parts.append(Part(f"{name}={draw.one(choices[name])}", f"fw setting {name}"))

@@ -94,7 +94,7 @@ def _lines(draw: Draw, name: str, version: int) -> Document:
     """Somebody's own rules in one of ufw's files."""
     suffix, ufw = ("", "ufw") if version == 4 else ("6", "ufw6")
     parts = []
-    for _ in range(draw.one([1, 2])):
+    for _number in range(draw.one([1, 2])):
         text = draw.one(_OWN_RULES).format(
             source=draw.one(SOURCES[version]),
             network=draw.one(NETWORKS[version]),
@@ -115,7 +115,7 @@ _PROFILES = "".join(
 
 def _defaults(draw: Draw) -> Document:
     parts: dict[str, Part] = {}
-    for _ in range(draw.one([0, 0, 1, 2])):
+    for _number in range(draw.one([0, 0, 1, 2])):
         choices = {feature: (name, value) for name, values in _SETTINGS.items() for value, feature in values}
         feature = draw.name("ufw ", choices)
         name, value = choices[feature]
@@ -130,7 +130,7 @@ def draw_ufw(draw: Draw, number: int) -> Configuration:
     wanted += [draw.one([*_FILES])] if draw.often(0.2) else []
     documents += [_lines(draw, *_FILES[name]) for name in dict.fromkeys(wanted)]
     commands: list[Part] = []
-    for _ in range(draw.one(range(2, 9))):
+    for _number in range(draw.one(range(2, 9))):
         rule = _rule(draw, len(commands))
         if rule is not None:
             commands.append(rule)

@@ -54,7 +54,7 @@ def test_an_event_of_a_former_socket_is_no_answer(silent: Probe, mask: int) -> N
     means = Means.of_this_machine(ProbeOptions(), now)
     job = TcpJob(loop, silent, host, means=means, conversation=None)
     job.begin(now)
-    (fd,) = job._sockets
+    fd = next(iter(job._sockets))
     job.ready(fd, mask, now)
     assert not job.is_done
     assert means.descriptors.open == 1

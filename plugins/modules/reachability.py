@@ -159,7 +159,6 @@ from ansible.module_utils.basic import AnsibleModule
 from ..module_utils._core.errors import AuditPortsError
 from ..module_utils._probe.arguments import ARGUMENT_SPEC, make_options
 from ..module_utils._probe.engine import Engine
-from ..module_utils._probe.serve import run_ping
 from ..module_utils._probe.wire import JsonLines, count_statuses, in_input_order, unpack_probe
 
 OLDEST = (3, 8)
@@ -174,6 +173,11 @@ def main() -> None:
         module.fail_json(msg="there are no probes: the action plugin of the same name makes them of the other options")
     dest = None if module.check_mode else module.params["dest"]
     observed = []
+
+    def run_ping(command: list[str]) -> tuple[int, str]:
+        code, out, errors = module.run_command(command, handle_exceptions=False)
+        return code, out + errors
+
     try:
         options = make_options(module.params, module.params["vantage"])
         probes = [unpack_probe(values) for values in module.params["probes"]]

@@ -6,7 +6,8 @@
     python3 -m ansible_collections.agentless.audit_ports.plugins.module_utils._probe.program [options] [FILE]
 
 reads lines such as ``192.0.2.10 tcp/22 ssh``, ``192.0.2.10 udp/161 snmp`` and ``192.0.2.10 icmp`` from FILE or from
-its standard input. A bar shows on a terminal how far it is. An interrupt ends the run at once; what is written stays.
+its standard input. Echo requests need a socket for them: the ``ping`` program is not used. A bar shows on a terminal
+how far it is. An interrupt ends the run at once; what is written stays.
 """
 
 from __future__ import annotations
@@ -25,7 +26,6 @@ from . import constants
 from .engine import Engine
 from .lines import line_of
 from .records import Probe, ProbeOptions
-from .serve import run_ping
 
 _INTERRUPTED = 130  # 128 + SIGINT, as shells have it
 _USAGE = 2
@@ -108,7 +108,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             sink = stack.enter_context(open(given.output, "w", encoding="ascii")) if given.output else sys.stdout
             drawn = Bar(sys.stderr, _count(source))
             stack.callback(drawn.end)
-            engine = stack.enter_context(Engine(options, runner=run_ping))
+            engine = stack.enter_context(Engine(options))
             for probe, address, outcome in engine.answers(_places(source)):
                 sink.write(line_of(probe, address, outcome, options.vantage) + "\n")
                 if drawn.step():

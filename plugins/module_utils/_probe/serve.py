@@ -6,26 +6,24 @@
 from __future__ import annotations
 
 import json
-import subprocess
 from collections.abc import Iterator
-from typing import Any, List, TextIO, Tuple
+from typing import Any, TextIO
 
 from .engine import Engine
+from .icmp import Runner
 from .records import Probe
 from .wire import pack_observation, unpack_options, unpack_probe
 
-_PING_S = 60.0
 
-
-def serve(source: TextIO, sink: TextIO) -> None:
+def serve(source: TextIO, sink: TextIO, runner: Runner) -> None:
     """Read the options from the first line of ``source`` and a probe from each other one; write the observations.
 
     The last line is ``{"end": N}`` with the number of observations, so that a reader knows that nothing is missing,
-    or ``{"error": "..."}`` where this machine has not the means to probe at all.
+    or ``{"error": "..."}`` where this machine has not the means to probe at all. ``runner`` runs the ``ping`` program.
     """
     told = 0
     try:
-        with Engine(unpack_options(json.loads(source.readline())), runner=run_ping) as engine:
+        with Engine(unpack_options(json.loads(source.readline())), runner=runner) as engine:
             for index, observation in engine.run(_probes(source)):
                 sink.write(pack_observation(index, observation) + "\n")
                 sink.flush()
@@ -46,12 +44,3 @@ def _probes(source: TextIO) -> Iterator[Probe]:
 def _say(sink: TextIO, value: dict[str, Any]) -> None:
     sink.write(json.dumps(value) + "\n")
     sink.flush()
-
-
-def run_ping(command: List[str]) -> Tuple[int, str]:  # noqa: UP006
-    """Run the ``ping`` program: its return code and all that it says. Raises OSError if there is none."""
-    try:
-        ended = subprocess.run(command, capture_output=True, timeout=_PING_S, check=False)
-    except subprocess.TimeoutExpired as error:
-        return 2, f"no end after {error.timeout:g} s"
-    return ended.returncode, (ended.stdout + ended.stderr).decode("utf-8", "replace")

@@ -9,9 +9,9 @@ from collections.abc import Iterator, Sequence
 
 from ...module_utils._probe.engine import Engine
 from ...module_utils._probe.records import Probe, ProbeOptions
-from ...module_utils._probe.serve import run_ping
 from ...module_utils._probe.wire import Numbered
 from .interface import VantageError
+from .ping import run_ping
 
 
 class LocalVantage:

@@ -20,6 +20,7 @@ from ...module_utils._core.sanitize import safe_text
 from ...module_utils._core.vocabulary import ObservationStatus
 from ...module_utils._probe.records import Outcome, Probe, ProbeOptions, observe
 from ...module_utils._probe.wire import Numbered, pack_options, pack_probe
+from . import ping
 from .interface import VantageError
 
 OLDEST = (3, 8)
@@ -51,7 +52,8 @@ class Finder(importlib.abc.MetaPathFinder, importlib.abc.InspectLoader):
         return SOURCES[name] is None
 sys.meta_path.insert(0, Finder())
 from %s._probe.serve import serve
-serve(sys.stdin, sys.stdout)
+from %s.ping import run_ping
+serve(sys.stdin, sys.stdout, run_ping)
 '''
 
 
@@ -70,7 +72,8 @@ def program() -> bytes:
             names = [_PACKAGE, *path.relative_to(root).with_suffix("").parts]
             sources.update({".".join(names[:length]): None for length in range(2, len(names))})
             sources[".".join(names)] = path.read_text(encoding="utf-8")
-    text = _PROGRAM % (json.dumps(sources), _PACKAGE)
+    sources[f"{_PACKAGE}.ping"] = Path(ping.__file__).read_text(encoding="utf-8")
+    text = _PROGRAM % (json.dumps(sources), _PACKAGE, _PACKAGE)
     return base64.b64encode(zlib.compress(text.encode("utf-8"), 9)) + b"\n"
 
 

@@ -22,7 +22,7 @@ from ansible_collections.agentless.audit_ports.plugins.module_utils._probe.recor
     observe,
 )
 from ansible_collections.agentless.audit_ports.plugins.module_utils._probe.secret import Secret
-from ansible_collections.agentless.audit_ports.plugins.module_utils._probe.serve import run_ping, serve
+from ansible_collections.agentless.audit_ports.plugins.module_utils._probe.serve import serve
 from ansible_collections.agentless.audit_ports.plugins.module_utils._probe.wire import (
     JsonLines,
     count_statuses,
@@ -86,10 +86,15 @@ def test_lines_stay_when_a_run_is_cut_off(tmp_path: Path) -> None:
     assert path.stat().st_mode & 0o777 == 0o600
 
 
+def no_ping(command: list[str]) -> tuple[int, str]:
+    """A machine without the program."""
+    raise FileNotFoundError(command[0])
+
+
 def _serve(probes: list[Probe], **options: Any) -> list[dict[str, Any]]:
     packed = [pack_options(ProbeOptions(**options)), *map(pack_probe, probes)]
     source, sink = io.StringIO("".join(json.dumps(item) + "\n" for item in packed)), io.StringIO()
-    serve(source, sink)
+    serve(source, sink, no_ping)
     return [json.loads(line) for line in sink.getvalue().splitlines()]
 
 
@@ -115,10 +120,4 @@ def test_nobody_reading_ends_the_engine() -> None:
             raise BrokenPipeError
 
     source = io.StringIO(json.dumps(pack_options(ProbeOptions())) + "\n" + json.dumps(pack_probe(PROBE)) + "\n")
-    serve(source, Gone())
-
-
-def test_ping_program() -> None:
-    assert run_ping(["sh", "-c", "echo out; echo err >&2; exit 3"]) == (3, "out\nerr\n")
-    with pytest.raises(FileNotFoundError):
-        run_ping(["/nonexistent/ping"])
+    serve(source, Gone(), no_ping)

@@ -47,7 +47,7 @@ class AuditHosts:
 
     def __init__(self, world: World) -> None:
         self.world = world
-        self.controller = f"ap{os.getpid()}c"
+        self.controller = f"aph{os.getpid()}c"
         self._scratch = tempfile.TemporaryDirectory(prefix="audit-ports-vantage-")
         self.files = Path(self._scratch.name)
         self._containers = {kind: f"audit-ports-vantage-{kind}-{os.getpid()}" for kind in SERVERS}

@@ -57,7 +57,7 @@ class MatrixWorld(World):
     """A vantage and the container, while it is entered."""
 
     def __init__(self) -> None:
-        super().__init__()
+        super().__init__("x")
         self.container = f"audit-ports-matrix-{os.getpid()}"  # not one of the lab's, which removes all of its own
         self.clients = f"{self.container}-clients"
 

@@ -62,8 +62,9 @@ table inet filter {
 class World:
     """The three namespaces, while it is entered."""
 
-    def __init__(self) -> None:
-        mark = f"ap{os.getpid()}"
+    def __init__(self, kind: str = "p") -> None:
+        """``kind``, a letter, tells the namespaces of several such networks of one process apart."""
+        mark = f"a{kind}{os.getpid()}"
         self.vantage, self.router, self.target = (f"{mark}{letter}" for letter in "vrt")
         self._services: subprocess.Popen[bytes] | None = None
 

@@ -137,7 +137,8 @@ def read_hosts(content: Any, selection: Selection) -> list[dict[str, Any]]:
 def _with_firewalls(content: Any, hosts: list[dict[str, Any]], selection: Selection) -> list[dict[str, Any]]:
     """The hosts with their firewalls, all of which are read by one call."""
     asked = [_firewall(content, host["firewall"]) for host in hosts if host["firewall"]]
-    read = read_firewalls(content, _filter(*_objects(asked, vim.host.FirewallSystem), ["firewallInfo"]), _options())
+    objects, kind = _objects(asked, vim.host.FirewallSystem)
+    read = read_firewalls(content, _filter(objects, kind, ["firewallInfo"]), _options()) if objects else {}
     for host in hosts:
         told = read.get(host["firewall"], Told(None))
         host["info"] = None if told.info is None else trimmed(told.info, selection.ports, selection.keys)

@@ -34,7 +34,7 @@ REFUSED = {
 
 # Hosts of an inventory, what their row says, and what their variables are.
 ROWS = {
-    "windows1": ("platform windows", {"ansible_host": "203.0.113.240", "audit_ports_systems": ["windows"]}),
+    "mac1": ("platform macos", {"ansible_host": "203.0.113.240", "audit_ports_systems": ["macos"]}),
     "gone1": ("could not reach", {"ansible_host": "203.0.113.241", "audit_ports_systems": ["linux"]}),
     "nameless1": (
         "audit-host.invalid",

@@ -9,7 +9,7 @@ SSH. A disabled ruleset gets the sources as its list and is enabled then: enable
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from .._core.addressset import AddressSet
@@ -63,10 +63,13 @@ class Openings:
     refusals: tuple[str, ...] = ()
 
 
-def open_for(firewall: HostFirewall, record: Record, wants: Sequence[Want], sources: AddressSet) -> Openings:
+def open_for(
+    firewall: HostFirewall, record: Record, wants: Sequence[Want], sources: AddressSet, whole: Collection[str]
+) -> Openings:
     """The changes that let every want in, and that take back what was added for sources that are none any more.
 
-    ``sources`` are all of today's sources together.
+    ``sources`` are all of today's sources together. Only from the rulesets in ``whole``, of which every port is asked
+    about, is anything taken: on the others an entry may be another task's.
     """
     planned: dict[str, RulesetChange] = {}
     advice: dict[str, str] = {}
@@ -80,7 +83,7 @@ def open_for(firewall: HostFirewall, record: Record, wants: Sequence[Want], sour
         planned[ruleset.key] = RulesetChange(ruleset, after, (*change.requirements, want.requirement))
     for kept in record.rulesets:
         current = firewall.ruleset(kept.key)
-        if current is not None and not (current.enabled and current.allows_all):
+        if current is not None and kept.key in whole and not (current.enabled and current.allows_all):
             change = planned.get(kept.key, RulesetChange(current, current))
             planned[kept.key] = replace(change, after=_without(change.after, _left(kept, sources)))
     changes = tuple(change for change in planned.values() if change.before != change.after)

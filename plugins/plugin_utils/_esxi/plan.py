@@ -10,10 +10,12 @@ from dataclasses import replace
 
 from ...module_utils._core.addressset import Address, AddressSet
 from ...module_utils._core.changes import Change, ChangeSet
+from ...module_utils._core.portset import PortSet
 from ...module_utils._core.records import Requirement, Verdict
 from ...module_utils._core.vocabulary import VerdictStatus
 from ...module_utils._esxi.openings import Openings, RulesetChange, Want, open_for, withdraw
 from ...module_utils._esxi.rulesets import Judgement, Ruleset, judge
+from ...module_utils._esxi.state import Record
 from .._platform.interface import Plan, Request
 from .._platform.verdicts import judged_paths
 from .snapshot import Snapshot
@@ -29,7 +31,9 @@ def plan(snapshot: Snapshot, verdicts: Sequence[Verdict], request: Request, mana
         shut = {verdict.requirement for verdict in verdicts if verdict.status in _SHUT}
         rows = [row for row in request.requirements if row.id in shut & request.openable]
         wants = [want for row in rows for want in _wants(snapshot, request, row)]
-        openings = open_for(snapshot.firewall, snapshot.record, wants, _everyone(request))
+        asked = PortSet.of(*(row.port for row in request.requirements if row.port is not None))
+        whole = {item.key for item in snapshot.firewall.rulesets if item.rules and asked.covers(item.ports())}
+        openings = open_for(snapshot.firewall, snapshot.record, wants, _everyone(request), whole)
     unrecorded = request.state == "absent" and not snapshot.record.rulesets
     steps = tuple(_change(change, unrecorded) for change in openings.changes)
     return Plan(ChangeSet(steps), openings, openings.advice, openings.refusals)
@@ -58,14 +62,23 @@ def _everyone(request: Request) -> AddressSet:
 
 
 def _withdrawal(snapshot: Snapshot, request: Request, management_port: int) -> Openings:
-    """By the record; without one, the named addresses on the rulesets of the ports that are asked about."""
-    firewall = snapshot.firewall
-    if not snapshot.record.rulesets:
-        asked = [(row.protocol.value, row.port) for row in request.requirements if row.port is not None]
-        about = [item for item in firewall.rulesets if any(item.carries(wire, port) for wire, port in asked)]
-        firewall = replace(firewall, rulesets=tuple(about))
+    """What is ours on the rulesets of the ports that are asked about; the record of the others is kept.
+
+    Without a record it is the named addresses.
+    """
+    firewall, record = snapshot.firewall, snapshot.record
+    asked = [(row.protocol.value, row.port) for row in request.requirements if row.port is not None]
+    about = {item.key for item in firewall.rulesets if any(item.carries(wire, port) for wire, port in asked)}
     peers = AddressSet() if request.force else snapshot.peers
-    return withdraw(firewall, snapshot.record, _everyone(request), peers, management_port)
+    if not record.rulesets:
+        told = replace(firewall, rulesets=tuple(item for item in firewall.rulesets if item.key in about))
+        return withdraw(told, record, _everyone(request), peers, management_port)
+    concerned = Record(tuple(item for item in record.rulesets if item.key in about))
+    left = tuple(item for item in record.rulesets if item.key not in about)
+    if not concerned.rulesets:
+        return Openings(record=record)
+    found = withdraw(firewall, concerned, AddressSet(), peers, management_port)
+    return replace(found, record=Record((*left, *found.record.rulesets)))
 
 
 def _change(change: RulesetChange, unrecorded: bool) -> Change:

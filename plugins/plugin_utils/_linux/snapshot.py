@@ -24,9 +24,7 @@ from .network import forwarding, has_policy_routing, parse_interfaces, parse_rou
 from .read import STATE_DIRECTORY
 from .ufw import parse_ufw
 
-_NEEDED = (
-    *("user", "fingerprint", "nft", "xtables", "network", "route6", "sockets", "files", "units"),
-)
+_NEEDED = ("user", "fingerprint", "nft", "xtables", "network", "route6", "sockets", "files", "units")
 _NOT_FOUND = 127
 _UNIT_PROPERTIES = ("LoadState", "ActiveState", "UnitFileState", "IPAddressAllow", "IPAddressDeny")
 _NO_NFT_RULES = '{"nftables": []}'

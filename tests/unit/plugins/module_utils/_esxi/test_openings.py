@@ -12,9 +12,9 @@ from ansible_collections.agentless.audit_ports.plugins.module_utils._core.errors
 from ansible_collections.agentless.audit_ports.plugins.module_utils._esxi.openings import (
     Openings,
     Want,
-    open_for,
     withdraw,
 )
+from ansible_collections.agentless.audit_ports.plugins.module_utils._esxi.openings import open_for as open_on
 from ansible_collections.agentless.audit_ports.plugins.module_utils._esxi.rulesets import (
     HostFirewall,
     PortRule,
@@ -27,6 +27,11 @@ from hypothesis import strategies as st
 AUDIT = AddressSet.parse("192.0.2.10")
 OTHER = AddressSet.parse("198.51.100.7")
 NOBODY = AddressSet()
+
+
+def open_for(firewall: HostFirewall, record: Record, wants: list[Want], sources: AddressSet) -> Openings:
+    """Asked about every port of every ruleset."""
+    return open_on(firewall, record, wants, sources, {item.key for item in firewall.rulesets})
 
 
 def ruleset(key: str, *ports: int, enabled: bool = True, allowed: list[str] | None = None, **more: object) -> Ruleset:

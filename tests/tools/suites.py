@@ -5,17 +5,20 @@
 
     tests/tools/run suites [NAME ...]
 
-Without a name all of them run, to the end even if one fails; the exit code is 1 if any failed. The integration suite
-is the last, so that pytest's closing line ends the run, with the table of the others just before it.
+Without a name all of them run, to the end even if one fails; the exit code is 1 if any failed. What needs processors
+and nothing else of the machine runs beside the rest, which mostly waits for containers and time-outs. The integration
+suite is the last, so that pytest's closing line ends the run, with the table of the others just before it.
 """
 
 from __future__ import annotations
 
 import os
+import queue
 import subprocess
 import sys
+import threading
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from tests.tools.environments import BUILD, CORES, ENVIRONMENTS, ROOT, missing, prepare, version_of
@@ -53,15 +56,16 @@ class Report:
 
     rows: list[Row] = field(default_factory=list)
     not_run: list[str] = field(default_factory=list)
+    started: float = field(default_factory=time.monotonic)
 
     @property
     def failed(self) -> bool:
         return any(row.status != "passed" for row in self.rows)
 
     def table(self) -> str:
-        """Return the rows, their sum, and what was not run, as text."""
+        """Return the rows, the time since the start, and what was not run, as text."""
         lines = [f"{row.step:<36}{row.seconds:7.1f} s  {row.status}" for row in self.rows]
-        lines.append(f"{'together':<36}{sum(row.seconds for row in self.rows):7.1f} s")
+        lines.append(f"{'since the start':<36}{time.monotonic() - self.started:7.1f} s")
         return "\n".join([*lines, *(f"not run: {reason}" for reason in self.not_run)])
 
 
@@ -146,14 +150,53 @@ def integration() -> tuple[Step, ...]:
     return (Step("integration", (*PYTEST, "tests/integration"), environments, timeout_s=1500),)
 
 
-_ALL = (lint, unit, sanity, importer, machine, truth, reach, windows, esxi, molecule, integration)
-SUITES = {suite.__name__: suite for suite in _ALL}
+_COMPUTING = (lint, unit, sanity, importer)
+_WAITING = (machine, truth, reach, windows, esxi, molecule, integration)
+SUITES = {suite.__name__: suite for suite in (*_COMPUTING, *_WAITING)}
 # How a line begins that tells what was not run: the tools of this folder, and pytest.
 NOT_RUN = ("not run: ", "SKIPPED ")
 
+Say = Callable[[str], None]
 
-def run_step(step: Step, report: Report, extra: Mapping[str, str] | None = None) -> None:
-    """Run one step, its output shown as it comes, and add its row and what it could not run.
+
+def say(text: str) -> None:
+    """Print text as it is, at once."""
+    print(text, end="", flush=True)
+
+
+class Background:
+    """Steps that run one after the other beside those in the foreground; what they say is shown between those."""
+
+    def __init__(self, steps: Sequence[Step], report: Report) -> None:
+        self._steps = steps
+        self._report = report
+        self._said: queue.SimpleQueue[str] = queue.SimpleQueue()
+        # An interrupted run ends without it; its command ends with the pipe that it writes to.
+        self._thread = threading.Thread(target=self._run, daemon=True)
+        self._thread.start()
+
+    def _run(self) -> None:
+        for step in self._steps:
+            lines: list[str] = []
+            try:
+                run_step(step, self._report, say=lines.append)
+            except OSError as error:
+                self._report.rows.append(Row(step.title, 0, f"FAILED: {error}"))
+            self._said.put("".join(lines))
+
+    def show(self) -> None:
+        """Print what the steps said that have ended since the last time."""
+        while not self._said.empty():
+            say(self._said.get())
+
+    def finish(self) -> None:
+        """Wait for all of them, and print the rest."""
+        self._thread.join()
+        self.show()
+
+
+def run_step(step: Step, report: Report, extra: Mapping[str, str] | None = None, say: Say = say) -> None:
+    """Run one step, its output said as it comes, and add its row and what it could not run.
 
     `extra` adds to its environment variables.
     """
@@ -161,15 +204,15 @@ def run_step(step: Step, report: Report, extra: Mapping[str, str] | None = None)
     report.not_run += [f"{step.title}: {environment}: {reason}" for environment, reason in reasons.items() if reason]
     if reasons[step.environments[0]]:
         return
-    print(f"\n=== {step.title}", flush=True)
+    say(f"\n=== {step.title}\n")
     started = time.monotonic()
-    returncode, left_out = execute(step, extra or {})
+    returncode, left_out = execute(step, extra or {}, say)
     report.not_run += [f"{step.title}: {reason}" for reason in left_out]
     status = {0: "passed", 124: f"FAILED: over {step.timeout_s} s"}.get(returncode, "FAILED")
     report.rows.append(Row(step.title, time.monotonic() - started, status))
 
 
-def execute(step: Step, extra: Mapping[str, str]) -> tuple[int, list[str]]:
+def execute(step: Step, extra: Mapping[str, str], say: Say) -> tuple[int, list[str]]:
     """Run a step's command; return its code (124 where it took too long) and what it says it could not run."""
     directory = ENVIRONMENTS[step.environments[0]].bin
     environ = {
@@ -187,7 +230,7 @@ def execute(step: Step, extra: Mapping[str, str]) -> tuple[int, list[str]]:
         encoding="utf-8", errors="replace",
     ) as process:
         for line in process.stdout or ():
-            print(line, end="", flush=True)
+            say(line)
             if line.startswith(NOT_RUN):
                 left_out.append(line.removeprefix(NOT_RUN[0]).rstrip())
     return process.returncode, left_out
@@ -199,17 +242,22 @@ def main(names: list[str]) -> int:
     if unknown:
         print(f"no suite {', '.join(unknown)}; there are {', '.join(SUITES)}", file=sys.stderr)
         return 2
-    steps = [step for name in names or SUITES for step in SUITES[name]()]
+    chosen = [SUITES[name] for name in names or SUITES]
+    computing = [step for suite in chosen if suite in _COMPUTING for step in suite()]
+    waiting = [step for suite in chosen if suite in _WAITING for step in suite()]
     if reason := missing("tools"):
         print(f"the environment of the tools can't be made: {reason}", file=sys.stderr)
         return 1
     report = Report()
-    started = time.monotonic()
-    prepare({"tools", *(environment for step in steps for environment in step.environments)})
-    report.rows.append(Row("set-up", time.monotonic() - started, "passed"))
-    for step in steps[:-1]:
+    prepare({"tools", *(environment for step in [*computing, *waiting] for environment in step.environments)})
+    report.rows.append(Row("set-up", time.monotonic() - report.started, "passed"))
+    foreground, beside = (waiting, computing) if waiting else (computing, [])
+    background = Background(beside, report)
+    for step in foreground[:-1]:
         run_step(step, report)
-    run_last_step(steps[-1], report)
+        background.show()
+    background.finish()
+    run_last_step(foreground[-1], report)
     return int(report.failed)
 
 
@@ -220,7 +268,7 @@ def run_last_step(step: Step, report: Report) -> None:
         run_step(step, report, {"AUDIT_PORTS_SUITES": str(TABLE)})
     else:
         run_step(step, report)
-        print(f"\n{report.table()}", flush=True)
+        say(f"\n{report.table()}\n")
 
 
 if __name__ == "__main__":

@@ -6,7 +6,7 @@ from __future__ import annotations
 import pytest
 
 from tests.tools import suites
-from tests.tools.suites import Report, Step, run_step
+from tests.tools.suites import Background, Report, Step, run_step
 
 
 def python(code: str, *, environments: tuple[str, ...] = ("tools",), timeout_s: int = 30) -> Step:
@@ -35,6 +35,24 @@ def test_a_failure_is_kept_although_the_next_step_passes() -> None:
 def test_a_step_is_stopped_when_its_time_is_over() -> None:
     report = run(python("import time; time.sleep(20)", timeout_s=1))
     assert [row.status for row in report.rows] == ["FAILED: over 1 s"]
+    assert report.failed
+
+
+def test_what_runs_beside_counts_and_is_shown_whole(capsys: pytest.CaptureFixture[str]) -> None:
+    report = Report()
+    background = Background([python("print('one'); raise SystemExit(3)"), python("print('two')")], report)
+    background.finish()
+    assert [row.status for row in report.rows] == ["FAILED", "passed"]
+    assert capsys.readouterr().out == "\n=== a step\none\n\n=== a step\ntwo\n"
+
+
+def test_what_could_not_be_started_beside_is_a_failure(monkeypatch: pytest.MonkeyPatch) -> None:
+    def no_program(*arguments: object) -> tuple[int, list[str]]:
+        raise FileNotFoundError("timeout")
+
+    report = Report()
+    monkeypatch.setattr(suites, "execute", no_program)
+    Background([python("pass")], report).finish()
     assert report.failed
 
 

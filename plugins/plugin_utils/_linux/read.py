@@ -40,9 +40,7 @@ _GUARDED = (
     "/etc/firewalld/*.conf /etc/firewalld/*.xml /etc/firewalld/*/*.xml /etc/firewalld/zones/*/*.xml "
     "/etc/ufw/*.rules /etc/ufw/*.conf /etc/ufw/*.init /etc/default/ufw"
 )
-_SHIPPED = " ".join(
-    f"/usr/lib/firewalld/{folder}/*.xml" for folder in ("zones", "services", "policies", "ipsets", "icmptypes")
-)
+_SHIPPED = " ".join(f"/usr/lib/firewalld/{folder}/*.xml" for folder in ("zones", "policies", "ipsets"))
 _HASHED = f"/etc/firewalld/zones/*.xml /etc/firewalld/zones/*.xml.old /etc/ufw/user*.rules {STATE_DIRECTORY}/files/*"
 _RECORDS = f"{STATE_DIRECTORY}/journal.json {STATE_DIRECTORY}/left"
 _KERNEL = (
@@ -83,11 +81,35 @@ audit_ports_fingerprint() {{
 }}
 """
 
+# Files, each under its name; then those of firewalld's shipped services (there are hundreds) that some file of its
+# names: any attribute's value may be the name of one.
+_SERVICES = "/usr/lib/firewalld/services/"
+SHOW = """
+FNR == 1 { printf "\\n%s:file %s\\n", mark, FILENAME; naming = FILENAME ~ /firewalld.*xml$/ }
+{ print }
+naming { note($0) }
+END { while (shown < noted) show(services names[shown++] ".xml") }
+function note(text, name) {
+    while (match(text, /["\\047][^"\\047\\/<>= ]+["\\047]/)) {
+        name = substr(text, RSTART + 1, RLENGTH - 2)
+        text = substr(text, RSTART + RLENGTH)
+        if (!(name in known)) { known[name]; names[noted++] = name }
+    }
+}
+function show(path, line, found) {
+    while ((getline line < path) > 0) {
+        if (!found++) printf "\\n%s:file %s\\n", mark, path
+        print line
+        note(line)
+    }
+    close(path)
+}
+"""
+
 _FUNCTIONS = f"""\
 audit_ports_files() {{
     audit_ports_find "$@"
-    audit_ports_show='FNR == 1 {{printf "\\n%s:file %s\\n", mark, FILENAME}} {{print}}'
-    [ -z "$audit_ports_found" ] || awk -v mark="$audit_ports_mark" "$audit_ports_show" $audit_ports_found
+    [ -z "$audit_ports_found" ] || awk -v mark="$audit_ports_mark" -v services={_SERVICES} '{SHOW}' $audit_ports_found
 }}
 audit_ports_user() {{
     while read -r audit_ports_key audit_ports_real audit_ports_effective audit_ports_rest; do

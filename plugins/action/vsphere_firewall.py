@@ -3,7 +3,9 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Judge and open the firewalls of ESXi hosts by the vSphere API, many of one vCenter in one task.
 
-The controller judges, plans and keeps the records; the module of the same name reads and writes, where the task runs.
+The controller judges, plans and keeps the records. The calls of the API are made where the task runs: on the controller
+itself by this very process, in one session, as the start of a module would take longer than all calls together; else by
+the module of the same name.
 """
 
 from __future__ import annotations
@@ -15,7 +17,10 @@ from typing import Any, ClassVar
 from ..module_utils._core.changes import ChangeSet
 from ..module_utils._core.errors import ReadError
 from ..module_utils._esxi.options import VSPHERE_OPTIONS
-from ..plugin_utils._esxi.members import Member, container_of, member_of, reading, rows_of, writing
+from ..module_utils._esxi.session import PYVMOMI_ERROR, login_from, session
+from ..module_utils._esxi.vsphere import carry_out
+from ..plugin_utils._esxi.members import Member, container_of, inventory_names, member_of, reading, rows_of, writing
+from ..plugin_utils._esxi.plan import replaces_record, with_advice
 from ..plugin_utils._esxi.vsphere import VspherePlatform, login_of
 from ..plugin_utils._fleet.inventory import Fleet
 from ..plugin_utils._platform.action_base import FirewallAction, settled
@@ -37,14 +42,18 @@ class ActionModule(FirewallAction):
         rows = rows_of(options, here)
         self._login = login_of(options, fleet, [*(str(row["name"]) for row in rows[:1]), here])
         self._variables = variables
-        members = [member_of(options, row, fleet) for row in rows]
-        with ExitStack() as locks:
+        members = [member_of(options, row, fleet, here) for row in rows]
+        with ExitStack() as held:
+            self._api = held.enter_context(session(login_from(self._login))) if self._is_controller() else None
             if container_of(options) is None:
-                self._enter(members, locks)
+                self._enter(members, held)
             answer = self._ask({"read": reading(options, members)})
             if container_of(options) is not None:
-                members = [member_of(options, {"name": told["name"]}, fleet) for told in answer["hosts"]]
-                self._enter(members, locks)
+                known = inventory_names(fleet)
+                shown = [str(told["name"]) for told in answer["hosts"]]
+                rows = [{"name": known.get(name, name), "vsphere_name": name} for name in shown]
+                members = [member_of(options, row, fleet, here) for row in rows]
+                self._enter(members, held)
             self._judge_all(members, answer)
             self._change_all(members)
             results = [self._told(options, member) for member in members]
@@ -59,8 +68,15 @@ class ActionModule(FirewallAction):
                 locks.enter_context(member.store.locked())
             member.record = member.store.load()
 
+    def _is_controller(self) -> bool:
+        """Whether the task runs where this process does, as whom it does, and the library is here, too."""
+        elsewhere = self._connection.transport != "local" or self._connection.become is not None
+        return PYVMOMI_ERROR is None and not elsewhere and not any(self._task.environment or ())
+
     def _ask(self, work: Mapping[str, Any]) -> dict[str, Any]:
-        """One run of the module. Raises ReadError with what it could not do."""
+        """What comes of an order. Raises ReadError with what could not be done."""
+        if self._api is not None:
+            return carry_out(self._api, login_from(self._login), work)
         answer: dict[str, Any] = self._execute_module(
             module_name=_MODULE, module_args={**self._login, "work": work}, task_vars=self._variables
         )
@@ -94,9 +110,12 @@ class ActionModule(FirewallAction):
         if member.request is None or member.snapshot is None or member.fault:
             return {"host": member.name, "changed": False, "failed": True, "msg": f"{member.name}: {member.fault}"}
         errors = [*member.errors, *self._shortfall(options, member.request, member.verdicts, member.plan)]
-        if options["state"] == "absent" and not errors and not self._task.check_mode:
+        replaced = replaces_record(member.request, member.plan, member.record)
+        if replaced and not errors and not self._task.check_mode:
             member.store.save(member.plan.details.record)
-        return self._result(member.request, member.snapshot, member.verdicts, member.plan, errors)
+        result = self._result(member.request, member.snapshot, member.verdicts, member.plan, errors)
+        result["firewall"].update({name: member.told.get(name) for name in ("maintenance", "lockdown")})
+        return with_advice(result, member.request, member.plan)
 
 
 def _settle(member: Member, wanted: ChangeSet) -> bool:

@@ -28,6 +28,8 @@ notes:
     run to the next; an automation controller that runs jobs in containers has to mount it. Without a record, what is
     withdrawn is exactly the addresses in O(sources), from the rulesets of the ports that O(requirements) name, and the
     result says so.
+  - Several ports may be of one ruleset, such as 443 and 902. It is put back when the last requirement that it was
+    opened for is withdrawn; until then the result says what stays.
   - From 8.0 Update 2 on some rulesets belong to the system. Where such a one is in the way, RV(verdicts.status=blocked)
     stays, and the reason tells that no user may change it.
   - ESXi writes its configuration to disk once an hour and at a clean shutdown. A power failure within that hour loses a

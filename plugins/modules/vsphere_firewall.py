@@ -14,10 +14,12 @@ author: agentless.audit_ports contributors (@agentless)
 description:
   - Does what M(agentless.audit_ports.esxi_firewall) does, by the vSphere API, of one ESXi host or of many hosts of a
     vCenter in one task. Two calls read any number of hosts; one call per change writes, a few hosts at a time.
-  - Each host has its own result. A host that is disconnected, in lockdown, not there or that refuses a write fails on
-    its own and stops no other.
+  - Each host has its own result. A host that is disconnected, hangs, is not there or refuses to be read or written
+    fails on its own and stops no other.
   - Judges, plans and keeps its records on the controller. Only the calls of the API are made where the task runs, which
-    needs the Python library C(pyvmomi) and a way to the API.
+    needs the Python library C(pyvmomi) and a way to the API. On the controller they are made by the process of the task
+    itself, with the Python that runs Ansible, in one session; with C(become), an C(environment) or on another host, and
+    where that Python lacks the library, by the module.
 requirements:
   - pyvmomi (where the task runs)
 notes:
@@ -26,6 +28,8 @@ notes:
     blocked.
   - What was there before a change is recorded on the controller, see M(agentless.audit_ports.esxi_firewall).
   - A host with a free licence refuses writes by the API; C(esxi_firewall) changes it over SSH.
+  - Several ports may be of one ruleset, such as 443 and 902. It is put back when the last requirement that it was
+    opened for is withdrawn.
   - O(manager), O(override) and O(persistent) mean nothing on ESXi.
 extends_documentation_fragment:
   - agentless.audit_ports.firewall
@@ -76,7 +80,8 @@ options:
     elements: raw
   cluster:
     description:
-      - The name of a cluster all of whose hosts are meant, by the names that the API has for them.
+      - The name of a cluster all of whose hosts are meant; they go by their inventory names, and those that the
+        inventory does not have by the names that the API has for them.
     type: str
   folder:
     description:
@@ -176,6 +181,13 @@ firewall:
     version:
       description: The host's version and build.
       type: str
+    maintenance:
+      description: Whether the host is in maintenance mode. It is judged and changed all the same.
+      type: bool
+    lockdown:
+      description: The lockdown mode in the API's own word. Through vCenter the host is judged and changed all the same.
+      type: str
+      sample: lockdownDisabled
 verdicts:
   description: One verdict for each requirement.
   returned: success or failure of a judgement
@@ -266,14 +278,13 @@ changes:
       type: str
 """
 
-from typing import Any
-
 from ansible.module_utils.basic import AnsibleModule
 
 from ..module_utils._core.errors import AuditPortsError
 from ..module_utils._core.options import FIREWALL_OPTIONS
 from ..module_utils._esxi.options import VSPHERE_OPTIONS
-from ..module_utils._esxi.vsphere import Login, Selection, managing_addresses, read_hosts, session, write_hosts
+from ..module_utils._esxi.session import login_from, session
+from ..module_utils._esxi.vsphere import carry_out
 
 
 def main() -> None:
@@ -282,31 +293,12 @@ def main() -> None:
     if module.params["work"] is None:
         module.fail_json(msg="there is nothing to do: the action plugin of the same name makes it of the other options")
     try:
-        module.exit_json(changed=False, **_work(module.params, module.params["work"]))
+        login = login_from(module.params)
+        with session(login) as content:
+            answer = carry_out(content, login, module.params["work"])
+        module.exit_json(changed=False, **answer)
     except AuditPortsError as error:
         module.fail_json(msg=str(error))
-
-
-def _work(params: dict[str, Any], work: dict[str, Any]) -> dict[str, Any]:
-    login = Login(
-        hostname=params["hostname"],
-        port=params["port"],
-        username=params["username"],
-        password=params["password"],
-        validate_certs=params["validate_certs"],
-        timeout_s=params["timeout"],
-    )
-    task = work.get("read") or work["write"]
-    selection = Selection(
-        names=task.get("names"),
-        container=None if task.get("container") is None else (task["container"][0], task["container"][1]),
-        ports=None if task["ports"] is None else frozenset((protocol, port) for protocol, port in task["ports"]),
-        keys=frozenset(task["keys"]),
-    )
-    with session(login) as content:
-        is_vcenter = content.about.apiType == "VirtualCenter"
-        hosts = write_hosts(content, task["hosts"], selection) if "write" in work else read_hosts(content, selection)
-    return {"hosts": hosts, "peers": managing_addresses(login, is_vcenter)}
 
 
 if __name__ == "__main__":

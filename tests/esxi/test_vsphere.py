@@ -1,92 +1,98 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 # Copyright: agentless.audit_ports contributors
-"""ESXi hosts by the vSphere API, end to end: real Ansible and pyVmomi against stand-ins from captured data."""
+"""ESXi hosts by the vSphere API: Ansible and pyVmomi against stand-ins from captured data, many tasks in each play."""
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable
 from typing import Any
 
 import pytest
 
-from tests.esxi.fleets import AUDIT, World
+from tests.esxi.fleets import AUDIT, OURS, World, close_all
 from tests.standins.esxi.model import Host
-from tests.standins.esxi.vsphere import Member
+from tests.standins.esxi.vsphere import PASSWORD, USER, Member
 from tests.tools.cores import Core
+from tests.tools.environments import find_python
 
 pytestmark = pytest.mark.timeout(300)
 PORTS = (80, 443, 902)
+WITHDRAW = {OURS: {"state": "absent"}}
 
 
 def shut(host: Host) -> Host:
-    """Close the ports in the ways that there are: disabled, and another's list."""
-    host.rulesets["webAccess"].enabled = False
-    host.rulesets["vSphereClient"].allows_all = False
-    host.rulesets["vSphereClient"].allowed = ["203.0.113.9", "127.0.0.1", "198.51.100.0/24", "2001:db8::/64"]
-    host.rulesets["NFC"].allows_all = False
+    """Close the ports, with the address by which the API is reached on the list beside others."""
+    close_all(host).rulesets["vSphereClient"].allowed += ["127.0.0.1", "198.51.100.0/24", "2001:db8::/64"]
     return host
 
 
-def test_one_vcenter_check_prepare_verify_withdraw(core: Core, world: World, release: Callable[..., Host]) -> None:
-    hosts = [shut(release(version, f"esx{number}")) for number, version in enumerate(("6.5", "8.0.2", "8.0.3"))]
-    server = world.serve([Member(host, cluster="C0") for host in hosts])
-    before = {host.name: host.state() for host in hosts}
-
-    checked = world.play(core, "check")
-    assert "changed=0" in checked.stdout, checked.stdout + checked.stderr
-    assert all(host.journal == [] for host in hosts)
-    assert len(server.requests.methods) <= 10, server.requests.methods
-
-    prepared = world.play(core, "prepare")
-    assert prepared.returncode == 0, prepared.stdout + prepared.stderr
-    for host in hosts:
-        assert [host.admits(AUDIT, port) for port in PORTS] == [True] * 3
-        assert not any(host.admits("192.0.2.11", port) for port in PORTS)
-        assert host.admits("203.0.113.9", 443)
-        assert host.journal[:2] == [f"list webAccess: {AUDIT}", "enable webAccess"], "the list comes first"
-        assert len(host.journal) == 3, host.journal
-
-    again = world.play(core, "prepare")
-    assert again.stdout.count("changed=0") == again.stdout.count("changed=") > 0
-
-    withdrawn = world.play(core, "withdraw")
-    assert withdrawn.returncode == 0, withdrawn.stdout + withdrawn.stderr
-    assert {host.name: host.state() for host in hosts} == before
-    assert list((world.folder / "state").glob("*.json")) == []
-
-
 def test_one_host_by_itself(newest: Core, world: World, release: Callable[..., Host]) -> None:
+    """Opened in the order that lets nobody else in, by as few calls as there are changes, and restored."""
     host = shut(release("8.0.3"))
     before = host.state()
-    world.serve([Member(host)], vcenter=False)
-    opened = world.play(newest, "prepare")
-    assert opened.returncode == 0, opened.stdout + opened.stderr
-    assert [host.admits(AUDIT, port) for port in PORTS] == [True] * 3
-    assert world.play(newest, "withdraw").returncode == 0
+    server = world.serve([Member(host)], vcenter=False)
+    opened, again, withdrawn = world.tasks(newest, [{OURS: {}}, {OURS: {}}, WITHDRAW])
+    assert not opened["failed"], opened["msg"]
+    assert opened["firewall"]["maintenance"] is False
+    assert host.journal[:2] == [f"list webAccess: {AUDIT}", "enable webAccess"], "the list comes first"
+    assert host.journal[2].startswith("list vSphereClient: "), host.journal
+    assert [opened["changed"], again["changed"], withdrawn["changed"]] == [True, False, True]
+    writes = [name.removesuffix("Ruleset") for name in server.requests.methods if name.endswith("Ruleset")]
+    assert writes == ["Update", "Enable", "Update", "Disable", "Update", "Update"]
+    assert server.requests.methods.count("Login") == 3, "one session for each task"
     assert host.state() == before
 
 
 def test_a_hosts_fault_is_its_own(newest: Core, world: World, release: Callable[..., Host]) -> None:
-    members = [Member(shut(release("8.0.3", f"esx{number}")), cluster="C0") for number in range(6)]
-    members[1].state = "notResponding"
-    members[2].write_fault = "NoPermission"
-    members[3].write_fault = "RestrictedVersion"
-    members[4].vanishes_after = 2
-    server = world.serve(members)
-    server.page = 2
-    result = world.task(newest, {"cluster": "C0"})
+    faults: dict[str, dict[str, Any]] = {
+        "fine": {},
+        "disconnected": {"state": "notResponding"},
+        "no rights to write": {"write_fault": "NoPermission"},
+        "no rights to read": {"read_fault": "NoPermission"},
+        "free licence": {"write_fault": "RestrictedVersion"},
+        "vanishing": {"vanishes_after": 2},
+        "in maintenance": {"maintenance": True},
+        "in lockdown": {"lockdown": "lockdownStrict"},
+        "slow": {"slow_s": 0.4},
+        "fine as well": {},
+    }
+    words = {
+        "disconnected": "notResponding",
+        "no rights to write": "Host.Config.NetService",
+        "no rights to read": "NoPermission",
+        "free licence": "free licence",
+        "vanishing": "Unable to communicate",
+    }
+    members = [Member(shut(release("8.0.3", name)), cluster="C0", **fault) for name, fault in faults.items()]
+    world.serve(members).page = 2
+    # One that the inventory does not have, and one that it has by another name.
+    del world.variables["fine as well"]
+    world.variables["renamed"] = {**world.variables.pop("slow"), "audit_ports_vsphere_name": "slow"}
+    about = {"systems": ["esxi"], "sources": [AUDIT], "destination": "198.51.100.21"}
+    result = world.task(newest, {"cluster": "C0", **about})
     told = {host["host"]: host for host in result["hosts"]}
     assert result["failed"]
-    assert [name for name, host in told.items() if not host["failed"]] == ["esx0", "esx5"]
-    for name, words in {
-        "esx1": "notResponding",
-        "esx2": "Host.Config.NetService",
-        "esx3": "free licence",
-        "esx4": "Unable to communicate",
-    }.items():
-        assert words in told[name]["msg"], told[name]["msg"]
-    assert all(members[number].host.admits(AUDIT, 443) for number in (0, 5))
+    assert set(told) == {*faults, "renamed"} - {"slow"}
+    kept = {path.name for path in (world.folder / "state").glob("*.json")}
+    assert {"renamed.esxi.json", "fine%20as%20well.esxi.json"} <= kept
+    assert {name for name, host in told.items() if host["failed"]} == set(words)
+    for name, word in words.items():
+        assert word in told[name]["msg"], told[name]["msg"]
+    for member in members:
+        assert member.host.admits(AUDIT, 443) == (member.host.name not in words), member.host.name
+    assert told["in maintenance"]["firewall"]["maintenance"] is True
+    assert told["in lockdown"]["firewall"]["lockdown"] == "lockdownStrict"
+
+
+def test_a_host_that_hangs_stops_no_other(newest: Core, world: World, release: Callable[..., Host]) -> None:
+    """The joint answer waits for it longer than a request may take: then each host is read by its own call."""
+    members = [Member(shut(release("8.0.3", name)), cluster="C0") for name in ("one", "hanging", "two")]
+    members[1].slow_s = 8.0
+    world.serve(members, release="6.5")
+    result = world.task(newest, {"cluster": "C0", "timeout": 2}, "--check")
+    told = {host["host"]: host for host in result["hosts"]}
+    assert {name: host["failed"] for name, host in told.items()} == {"one": False, "hanging": True, "two": False}
+    assert "timed out" in told["hanging"]["msg"], told["hanging"]["msg"]
 
 
 def test_somebody_elses_change_in_between_is_kept(newest: Core, world: World, release: Callable[..., Host]) -> None:
@@ -107,28 +113,54 @@ def test_somebody_elses_change_in_between_is_kept(newest: Core, world: World, re
     assert {"203.0.113.77", AUDIT} <= set(host.rulesets["vSphereClient"].allowed)
 
 
-@pytest.mark.parametrize(
-    ("options", "words"),
-    [
+def test_what_is_wrong_is_told(newest: Core, world: World, release: Callable[..., Host]) -> None:
+    server = world.serve([Member(shut(release("8.0.3")), cluster="C0")])
+    locked = world.serve([Member(release("8.0.3", "esx2"), lockdown="lockdownNormal")], vcenter=False)
+    cases: list[tuple[dict[str, Any], str]] = [
         ({"password": "wrong"}, "refuses user name or password"),
-        ({"validate_certs": True}, "certificate"),
+        ({"validate_certs": True}, "the certificate of localhost:"),
+        ({"validate_certs": True}, "Add its authority to the certificates of the machine"),
         ({"hosts": ["nobody"], "destination": "198.51.100.21"}, "no host of the name 'nobody'"),
         ({"cluster": "C9"}, "0 objects"),
         ({"cluster": "C0", "folder": "F"}, "not several"),
-    ],
-)
-def test_what_is_wrong_is_told(
-    newest: Core, world: World, release: Callable[..., Host], options: dict[str, Any], words: str
-) -> None:
-    world.serve([Member(release("8.0.3"), cluster="C0")])
-    result = world.task(newest, {"systems": ["esxi"], "sources": [AUDIT], **options}, "--check")
-    assert result["failed"]
-    assert words in json.dumps(result), result
+        ({"port": 1}, "cannot be reached by the vSphere API"),
+        ({"port": locked.port}, "lockdown mode lets in its exception users alone"),
+    ]
+    about = {"systems": ["esxi"], "sources": [AUDIT]}
+    results = world.tasks(newest, [{OURS: {**about, **options}} for options, _words in cases], "--check")
+    for (options, words), result in zip(cases, results, strict=True):
+        assert result["failed"], (options, result)
+        assert words in str(result), (options, result)
+    server.requests.session_ends_after = len(server.requests.methods) + 7
+    (ended,) = world.tasks(newest, [{OURS: {}}])
+    assert ended["failed"]
+    assert "session ended" in ended["msg"], ended["msg"]
 
 
-def test_an_ended_session_is_told(newest: Core, world: World, release: Callable[..., Host]) -> None:
-    server = world.serve([Member(shut(release("8.0.3")))])
-    server.requests.session_ends_after = 9
-    result = world.task(newest, {})
-    assert result["failed"]
-    assert "session" in result["msg"], result["msg"]
+def test_elsewhere_than_the_controllers_process(newest: Core, world: World, release: Callable[..., Host]) -> None:
+    """With an environment of its own a task is made by the module, as on another host: the same results; and the login
+    comes from the environment where nothing else says it.
+    """
+    host = shut(release("8.0.3"))
+    before = host.state()
+    server = world.serve([Member(host)], vcenter=False)
+    own = {"environment": {"TZ": "UTC"}}
+    bare = {"vars": {"ansible_python_interpreter": find_python("3.11")}}
+    login = {
+        "VMWARE_USER": USER,
+        "VMWARE_PASSWORD": PASSWORD,
+        "VMWARE_PORT": str(server.port),
+        "VMWARE_VALIDATE_CERTS": "false",
+    }
+    nothing = {f"audit_ports_vsphere_{name}": None for name in ("username", "password", "validate_certs", "port")}
+    for variables in world.variables.values():
+        del variables["audit_ports_vsphere_port"]
+    tasks = [{OURS: {}, **own}, {OURS: {"state": "absent"}, **own}, {OURS: {}, **own, **bare}]
+    opened, withdrawn, missing = world.tasks(newest, tasks, environ=login, **nothing)
+    assert not opened["failed"], opened["msg"]
+    assert {verdict["status"] for verdict in opened["verdicts"]} == {"open"}
+    assert withdrawn["changed"], withdrawn["msg"]
+    assert host.state() == before
+    assert server.requests.methods.count("Login") == 4, "one for each run of the module"
+    assert missing["failed"]
+    assert "pip install pyvmomi" in missing["msg"], missing["msg"]

@@ -11,7 +11,7 @@ Source: vSphere Web Services API, RetrievePropertiesEx and HostFirewallInfo.
 from __future__ import annotations
 
 import xml.etree.ElementTree as ET
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from http.client import HTTPException
 from typing import Any
@@ -32,8 +32,27 @@ class Told:
     fault: str = ""
 
 
-def read_firewalls(content: Any, asked: Any, options: Any) -> dict[str, Told]:
-    """The firewalls that a filter asks for, by the ids of their references; page by page.
+@dataclass(frozen=True)
+class Concern:
+    """Which rulesets matter: those about one of the ``ports`` (protocol, number; ``None``: all), or of the ``keys``."""
+
+    ports: Collection[tuple[str, int]] | None
+    keys: Collection[str]
+
+    def includes(self, key: str, rules: Sequence[Mapping[str, Any]]) -> bool:
+        """Whether a ruleset matters."""
+        return self.ports is None or key in self.keys or any(self._is_about(rule) for rule in rules)
+
+    def _is_about(self, rule: Mapping[str, Any]) -> bool:
+        if rule["direction"] != "inbound":
+            return False
+        protocol, first, last = str(rule["protocol"]).lower(), rule["port"] or 0, rule["endPort"] or rule["port"] or -1
+        return any(protocol == wanted and first <= port <= last for wanted, port in self.ports or ())
+
+
+def read_firewalls(content: Any, asked: Any, options: Any, concern: Concern) -> dict[str, Told]:
+    """The firewalls that a filter asks for, without the rulesets that do not matter, by the ids of their references;
+    page by page.
 
     Raises ReadError where the API refuses the request, HTTPException or OSError where it does not come through.
     """
@@ -41,7 +60,7 @@ def read_firewalls(content: Any, asked: Any, options: Any) -> dict[str, Told]:
     answer = _call(collector, "RetrievePropertiesEx", ([asked], options))
     while answer is not None:
         for item in answer.iter(f"{_NAMESPACE}objects"):
-            found[_text(item, "obj") or ""] = _told(item)
+            found[_text(item, "obj") or ""] = _told(item, concern)
         token = _text(answer, "token")
         answer = _call(collector, "ContinueRetrievePropertiesEx", (token,)) if token else None
     return found
@@ -80,11 +99,11 @@ def _returned(data: bytes) -> ET.Element | None:
     return next(body.iter(f"{_NAMESPACE}returnval"), None)
 
 
-def _told(item: ET.Element) -> Told:
+def _told(item: ET.Element, concern: Concern) -> Told:
     value = item.find(f"{_NAMESPACE}propSet/{_NAMESPACE}val")
     if value is not None:
         try:
-            return Told(_info(value))
+            return Told(_info(value, concern))
         except ValueError as error:  # a number that is none
             return Told(None, f"its firewallInfo cannot be read ({error})")
     missing = item.find(f"{_NAMESPACE}missingSet/{_NAMESPACE}fault")
@@ -95,75 +114,71 @@ def _told(item: ET.Element) -> Told:
     return Told(None, " ".join(f"{name}: {_text(missing, 'localizedMessage') or ''}".split())[:_SHOWN])
 
 
-def _info(value: ET.Element) -> dict[str, Any]:
+def _info(value: ET.Element, concern: Concern) -> dict[str, Any]:
     policy = value.find(f"{_NAMESPACE}defaultPolicy")
+    found = (_ruleset(item, concern) for item in value.iterfind(f"{_NAMESPACE}ruleset"))
     return {
-        "defaultPolicy": {"incomingBlocked": None if policy is None else _flag(policy, "incomingBlocked")},
-        "ruleset": [_ruleset(item) for item in value.iterfind(f"{_NAMESPACE}ruleset")],
+        "defaultPolicy": {"incomingBlocked": None if policy is None else _flag(_texts(policy), "incomingBlocked")},
+        "ruleset": [item for item in found if item is not None],
     }
 
 
-def _ruleset(item: ET.Element) -> dict[str, Any]:
-    hosts = item.find(f"{_NAMESPACE}allowedHosts")
-    addresses = [] if hosts is None else hosts.findall(f"{_NAMESPACE}ipAddress")
-    networks = [] if hosts is None else hosts.findall(f"{_NAMESPACE}ipNetwork")
+def _ruleset(item: ET.Element, concern: Concern) -> dict[str, Any] | None:
+    """A ruleset in the API's names; ``None`` for one that does not matter."""
+    texts, rules = _texts(item), [_rule(_texts(rule)) for rule in item.iterfind(f"{_NAMESPACE}rule")]
+    key = texts.get("key", "")
+    if not concern.includes(key, rules):
+        return None
     return {
-        "key": _text(item, "key") or "",
-        "enabled": _flag(item, "enabled"),
-        "required": _flag(item, "required"),
-        "service": _text(item, "service"),
+        "key": key,
+        "enabled": _flag(texts, "enabled"),
+        "required": _flag(texts, "required"),
+        "service": texts.get("service"),
         # From 8.0.2 on.
-        "userControllable": _flag(item, "userControllable"),
-        "ipListUserConfigurable": _flag(item, "ipListUserConfigurable"),
-        "allowedHosts": {
-            "allIp": None if hosts is None else _flag(hosts, "allIp"),
-            "ipAddress": [address.text or "" for address in addresses],
-            "ipNetwork": [
-                {"network": _text(network, "network"), "prefixLength": _number(network, "prefixLength")}
-                for network in networks
-            ],
-        },
-        "rule": [_rule(rule) for rule in item.iterfind(f"{_NAMESPACE}rule")],
+        "userControllable": _flag(texts, "userControllable"),
+        "ipListUserConfigurable": _flag(texts, "ipListUserConfigurable"),
+        "allowedHosts": _hosts(item.find(f"{_NAMESPACE}allowedHosts")),
+        "rule": rules,
     }
 
 
-def _rule(rule: ET.Element) -> dict[str, Any]:
+def _hosts(item: ET.Element | None) -> dict[str, Any]:
+    if item is None:
+        return {"allIp": None, "ipAddress": [], "ipNetwork": []}
+    networks = [_texts(network) for network in item.iterfind(f"{_NAMESPACE}ipNetwork")]
     return {
-        "port": _number(rule, "port"),
-        "endPort": _number(rule, "endPort"),
-        "direction": _text(rule, "direction"),
-        "portType": _text(rule, "portType"),
-        "protocol": _text(rule, "protocol"),
+        "allIp": _flag(_texts(item), "allIp"),
+        "ipAddress": [address.text or "" for address in item.iterfind(f"{_NAMESPACE}ipAddress")],
+        "ipNetwork": [
+            {"network": texts.get("network"), "prefixLength": _number(texts, "prefixLength")} for texts in networks
+        ],
     }
+
+
+def _rule(texts: Mapping[str, str]) -> dict[str, Any]:
+    return {
+        "port": _number(texts, "port"),
+        "endPort": _number(texts, "endPort"),
+        "direction": texts.get("direction"),
+        "portType": texts.get("portType"),
+        "protocol": texts.get("protocol"),
+    }
+
+
+def _texts(parent: ET.Element) -> dict[str, str]:
+    """The texts of an element's children by their names: one walk, as there are thousands of them."""
+    return {child.tag[len(_NAMESPACE) :]: child.text for child in parent if child.text}
 
 
 def _text(parent: ET.Element, name: str) -> str | None:
     return parent.findtext(_NAMESPACE + name) or None
 
 
-def _number(parent: ET.Element, name: str) -> int | None:
-    text = _text(parent, name)
+def _number(texts: Mapping[str, str], name: str) -> int | None:
+    text = texts.get(name)
     return None if text is None else int(text)
 
 
-def _flag(parent: ET.Element, name: str) -> bool | None:
-    text = _text(parent, name)
+def _flag(texts: Mapping[str, str], name: str) -> bool | None:
+    text = texts.get(name)
     return None if text is None else text in ("true", "1")
-
-
-def trimmed(
-    info: Mapping[str, Any], ports: Collection[tuple[str, int]] | None, keys: Collection[str]
-) -> dict[str, Any]:
-    """The firewall without the rulesets that are about none of the ports (``None``: all) and have none of the keys."""
-    kept = [item for item in info["ruleset"] if ports is None or item["key"] in keys or _is_about(item, ports)]
-    return {**info, "ruleset": kept}
-
-
-def _is_about(item: Mapping[str, Any], ports: Collection[tuple[str, int]]) -> bool:
-    return any(
-        rule["direction"] == "inbound"
-        and str(rule["protocol"]).lower() == protocol
-        and (rule["port"] or 0) <= port <= (rule["endPort"] or rule["port"] or -1)
-        for rule in item["rule"]
-        for protocol, port in ports
-    )

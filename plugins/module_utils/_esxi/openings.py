@@ -55,7 +55,7 @@ class RulesetChange:
 @dataclass(frozen=True)
 class Openings:
     """The changes in the order in which they are written, the record that must be kept before the first of them, why
-    requirements stay blocked, and what was asked for and is refused."""
+    requirements stay blocked, or open although they are withdrawn, and what was asked for and is refused."""
 
     changes: tuple[RulesetChange, ...] = ()
     record: Record = field(default_factory=Record)
@@ -148,11 +148,12 @@ def _recorded(change: RulesetChange, earlier: Recorded | None) -> Recorded:
     """What to keep of a change: the ruleset as it was before the first of ours, and what is ours since."""
     before, after = State.of(change.before), State.of(change.after)
     if earlier is None:
-        return Recorded(change.before.key, before, after, change.added)
+        return Recorded(change.before.key, before, after, change.added, change.requirements)
     gone = {canonical(text) for text in change.removed}
     kept = [text for text in earlier.added if canonical(text) not in gone]
     untouched = earlier.left is not None and before.is_between(earlier.before, earlier.left)
-    return Recorded(earlier.key, earlier.before, after if untouched else None, (*kept, *change.added))
+    met = tuple(dict.fromkeys((*earlier.requirements, *change.requirements)))
+    return Recorded(earlier.key, earlier.before, after if untouched else None, (*kept, *change.added), met)
 
 
 def withdraw(firewall: HostFirewall, record: Record, told: AddressSet, peers: AddressSet, port: int) -> Openings:

@@ -46,7 +46,8 @@ class State:
 
 @dataclass(frozen=True)
 class Recorded:
-    """One ruleset: as it was before the first change of ours, as the last one left it, and our entries on its list.
+    """One ruleset: as it was before the first change of ours, as the last one left it, our entries on its list, and the
+    ids of the requirements that were asked for and that it meets since.
 
     ``left`` is ``None`` where somebody else changed it in between: then it can no more be put back as a whole.
     """
@@ -55,6 +56,7 @@ class Recorded:
     before: State
     left: State | None
     added: tuple[str, ...] = ()
+    requirements: tuple[str, ...] = ()
 
     @property
     def ours(self) -> bool:
@@ -97,7 +99,13 @@ def _parse_recorded(item: Mapping[str, Any]) -> Recorded:
     added = _texts(item["added"])
     for text in added:
         AddressSet.parse(text)
-    return Recorded(str(item["key"]), _parse_state(item["before"]), None if left is None else _parse_state(left), added)
+    return Recorded(
+        key=str(item["key"]),
+        before=_parse_state(item["before"]),
+        left=None if left is None else _parse_state(left),
+        added=added,
+        requirements=_texts(item["requirements"]),
+    )
 
 
 def _parse_state(item: Mapping[str, Any]) -> State:

@@ -11,28 +11,15 @@ host is that host's own result.
 from __future__ import annotations
 
 import socket
-import ssl
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from http.client import HTTPException
 from typing import Any
 
-from .._core.errors import InputError, ReadError
-from .firewall_xml import Told, read_firewalls, trimmed
-
-try:
-    import pyVim.connect
-    import pyVmomi
-
-    PYVMOMI_ERROR: ImportError | None = None
-    # Its types are made at run time, and unknown to type checkers.
-    pyvim: Any = pyVim.connect
-    vim: Any = pyVmomi.vim
-    vmodl: Any = pyVmomi.vmodl
-except ImportError as _error:
-    PYVMOMI_ERROR = _error
+from .._core.errors import InputError
+from .firewall_xml import Concern, Told, read_firewalls
+from .session import Login, explained, refusal, vim, vmodl, words
 
 _THREADS = 8
 _PAGE = 500
@@ -48,62 +35,23 @@ _HOST_PATHS = {
 _CONTAINERS = {"cluster": "ClusterComputeResource", "folder": "Folder"}
 
 
-@dataclass(frozen=True)
-class Login:
-    """Where and as whom to sign in; ``timeout_s`` bounds each request."""
+def carry_out(content: Any, login: Login, work: Mapping[str, Any]) -> dict[str, Any]:
+    """One order of the controller: ``{"read": task}`` or ``{"write": task}``, plain data.
 
-    hostname: str
-    port: int
-    username: str
-    password: str
-    validate_certs: bool
-    timeout_s: int
-
-
-@contextmanager
-def session(login: Login) -> Iterator[Any]:
-    """The service content of a signed-in session. Raises ReadError that says what failed, and what to do."""
-    if PYVMOMI_ERROR is not None:
-        raise ReadError("the Python library pyvmomi is missing where this module runs: pip install pyvmomi")
-    service = _connect(login)
-    try:
-        yield service.RetrieveContent()
-    except (vmodl.MethodFault, OSError, HTTPException) as error:
-        raise ReadError(f"{login.hostname}:{login.port}: {_refusal(error)}") from error
-    finally:
-        with suppress(Exception):  # the session may be gone already, and its end is nobody's result
-            pyvim.Disconnect(service)
-
-
-def _connect(login: Login) -> Any:
-    where = f"{login.hostname}:{login.port}"
-    context = ssl.create_default_context()
-    if not login.validate_certs:
-        context.check_hostname = False
-        context.verify_mode = ssl.CERT_NONE
-    try:
-        return pyvim.SmartConnect(
-            host=login.hostname,
-            port=login.port,
-            user=login.username,
-            pwd=login.password,
-            sslContext=context,
-            httpConnectionTimeout=login.timeout_s,
-        )
-    except vim.fault.InvalidLogin as error:
-        raise ReadError(f"{where} refuses user name or password of {login.username!r}") from error
-    except (vim.fault.NoPermission, vim.fault.HostConnectFault) as error:
-        raise ReadError(
-            f"{where} does not let {login.username!r} sign in ({_words(error)}). A host in lockdown mode lets in its "
-            "exception users alone: go through its vCenter (audit_ports_vcenter)"
-        ) from error
-    except ssl.SSLCertVerificationError as error:
-        raise ReadError(
-            f"the certificate of {where} is not trusted here: {error.verify_message}. Add its authority to the "
-            "certificates of the machine that this runs on, or say validate_certs: false"
-        ) from error
-    except (OSError, HTTPException, vmodl.MethodFault) as error:
-        raise ReadError(f"{where} cannot be reached by the vSphere API: {_words(error)}") from error
+    Answers ``hosts``, as ``read_hosts`` or ``write_hosts`` do, and ``peers``, the addresses that manage them. Raises
+    ReadError, or InputError for a cluster or folder that is not there.
+    """
+    task = work.get("read") or work["write"]
+    container = task.get("container")
+    selection = Selection(
+        names=task.get("names"),
+        container=None if container is None else (container[0], container[1]),
+        ports=None if task["ports"] is None else frozenset((protocol, port) for protocol, port in task["ports"]),
+        keys=frozenset(task["keys"]),
+    )
+    with explained(login):
+        hosts = write_hosts(content, task["hosts"], selection) if "write" in work else read_hosts(content, selection)
+        return {"hosts": hosts, "peers": managing_addresses(login, content.about.apiType == "VirtualCenter")}
 
 
 @dataclass(frozen=True)
@@ -135,15 +83,38 @@ def read_hosts(content: Any, selection: Selection) -> list[dict[str, Any]]:
 
 
 def _with_firewalls(content: Any, hosts: list[dict[str, Any]], selection: Selection) -> list[dict[str, Any]]:
-    """The hosts with their firewalls, all of which are read by one call."""
-    asked = [_firewall(content, host["firewall"]) for host in hosts if host["firewall"]]
-    objects, kind = _objects(asked, vim.host.FirewallSystem)
-    read = read_firewalls(content, _filter(objects, kind, ["firewallInfo"]), _options()) if objects else {}
+    """The hosts with their firewalls, all of which are read by one call. Where that does not come through, as one host
+    keeps the API waiting, each is read by its own.
+    """
+    asked = [host["firewall"] for host in hosts if host["firewall"]]
+    concern = Concern(selection.ports, selection.keys)
+    try:
+        read = _read(content, asked, concern)
+    except (OSError, HTTPException):
+        # Where the API itself is gone, this says so at once.
+        vim.ServiceInstance("ServiceInstance", content.propertyCollector._stub).RetrieveContent()
+        with ThreadPoolExecutor(_THREADS) as pool:
+            alone = pool.map(lambda moid: _read_alone(content, moid, concern), asked)
+            read = dict(zip(asked, alone))
     for host in hosts:
         told = read.get(host["firewall"], Told(None))
-        host["info"] = None if told.info is None else trimmed(told.info, selection.ports, selection.keys)
+        host["info"] = told.info
         host["fault"] = _unread(host, told.fault) if told.info is None else None
     return hosts
+
+
+def _read(content: Any, moids: Sequence[str], concern: Concern) -> dict[str, Told]:
+    if not moids:
+        return {}
+    objects, kind = _objects([_firewall(content, moid) for moid in moids], vim.host.FirewallSystem)
+    return read_firewalls(content, _filter(objects, kind, ["firewallInfo"]), _options(), concern)
+
+
+def _read_alone(content: Any, moid: str, concern: Concern) -> Told:
+    try:
+        return _read(content, [moid], concern).get(moid, Told(None))
+    except (OSError, HTTPException) as error:
+        return Told(None, words(error))
 
 
 def _firewall(content: Any, moid: str) -> Any:
@@ -242,8 +213,8 @@ def _write_host(content: Any, host: Mapping[str, Any], fresh: Mapping[str, Any])
         for step in _steps(firewall, change):
             try:
                 step()
-            except (vmodl.MethodFault, OSError) as error:
-                return {"stale": False, "errors": [f"ruleset {change['key']}: {_refusal(error)}"]}
+            except (vmodl.MethodFault, OSError, HTTPException) as error:
+                return {"stale": False, "errors": [f"ruleset {change['key']}: {refusal(error)}"]}
     return {"stale": False, "errors": []}
 
 
@@ -259,27 +230,6 @@ def _steps(firewall: Any, change: Mapping[str, Any]) -> Iterator[Callable[[], An
         yield lambda: firewall.UpdateRuleset(id=key, spec=vim.host.Ruleset.RulesetSpec(allowedHosts=hosts))
     if change["enabled"] is True:
         yield lambda: firewall.EnableRuleset(id=key)
-
-
-def _refusal(error: Exception) -> str:
-    """What a fault of a write means, and what to do."""
-    said = _words(error)
-    cures = {
-        "NoPermission": "the account needs the right Host.Config.NetService on the host",
-        "RestrictedVersion": "the host's free licence refuses writes by the API; use esxi_firewall, over SSH",
-        "HostConfigFault": "the system owns it, or the host is out of step; what manages the host has to do it",
-        "HostNotConnected": "the host went away meanwhile; run again when it is back",
-        "NotAuthenticated": "the session ended meanwhile; run again",
-    }
-    cure = cures.get(type(error).__name__.rpartition(".")[2])
-    return f"{said}{'; ' + cure if cure else ''}"
-
-
-def _words(error: Any) -> str:
-    """A fault in its own words, on one line."""
-    text = getattr(error, "msg", None) or getattr(error, "localizedMessage", None) or str(error)
-    name = type(error).__name__.rpartition(".")[2]
-    return " ".join(f"{name}: {text}".split())[:300]
 
 
 def managing_addresses(login: Login, is_vcenter: bool) -> list[str]:

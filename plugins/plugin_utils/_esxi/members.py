@@ -21,6 +21,7 @@ from .store import Store
 from .vsphere import VspherePlatform, orders, snapshot_of
 
 _CONTAINERS = ("cluster", "folder")
+_SHOWN_AS = "audit_ports_vsphere_name"
 _OF_A_HOST = ("sources", "destination")
 _FIELDS = frozenset({"name", "vsphere_name", *_OF_A_HOST})
 
@@ -65,8 +66,8 @@ class Member:
         return self.snapshot is not None and self.plan.changes.changed
 
     def keep_record(self) -> None:
-        """Keep what will be ours, before it is."""
-        if self.plan.details.record.rulesets:
+        """Keep what will be ours, before it is; what is withdrawn is forgotten afterwards alone."""
+        if self.request is not None and self.request.state != "absent" and self.plan.details.record.rulesets:
             self.store.save(self.plan.details.record)
 
 
@@ -95,11 +96,17 @@ def _row(item: Any) -> Mapping[str, Any]:
     return item
 
 
-def member_of(options: Mapping[str, Any], row: Mapping[str, Any], fleet: Fleet) -> Member:
-    """A host of the task; where its request is wrong, with that as its fault."""
+def inventory_names(fleet: Fleet) -> Mapping[str, str]:
+    """The hosts of the inventory that vCenter shows by other names, by those."""
+    shown = {host: fleet.variable(host, _SHOWN_AS) for host in fleet.hostvars}
+    return {str(name): host for host, name in shown.items() if name}
+
+
+def member_of(options: Mapping[str, Any], row: Mapping[str, Any], fleet: Fleet, here: str) -> Member:
+    """A host of the task, which is ``here``; where its request is wrong, with that as its fault."""
     name = str(row["name"])
-    shown = row.get("vsphere_name") or fleet.variable(name, "audit_ports_vsphere_name") or name
-    member = Member(name, str(shown), Store.of(fleet, name))
+    shown = row.get("vsphere_name") or fleet.variable(name, _SHOWN_AS) or name
+    member = Member(name, str(shown), Store.of(fleet, name, here))
     own = {key: row[key] for key in _OF_A_HOST if row.get(key) is not None}
     try:
         member.request = build_request({**options, **own}, fleet, name)
@@ -120,7 +127,7 @@ def writing(members: Sequence[Member]) -> dict[str, Any]:
     """What the module is asked to write."""
     hosts = [
         {
-            **{key: member.told[key] for key in ("name", "state", "lockdown", "version", "firewall")},
+            **{key: member.told[key] for key in ("name", "state", "maintenance", "lockdown", "version", "firewall")},
             "guard": member.told["info"],
             "changes": orders(member.plan.details.changes),
         }

@@ -34,9 +34,10 @@ class Store:
     host: str
 
     @classmethod
-    def of(cls, fleet: Fleet, host: str) -> Store:
-        """The store that the inventory names for a host."""
-        return cls(Path(str(fleet.variable(host, VARIABLE) or DEFAULT)).expanduser(), host)
+    def of(cls, fleet: Fleet, host: str, here: str) -> Store:
+        """The store that the inventory names for a host; for one that it does not have, the store of the task's own."""
+        owner = host if host in fleet.hostvars else here
+        return cls(Path(str(fleet.variable(owner, VARIABLE) or DEFAULT)).expanduser(), host)
 
     @property
     def path(self) -> Path:

@@ -40,6 +40,11 @@ def write_command(snapshot: Snapshot, changes: Sequence[RulesetChange]) -> Comma
     return sh.script(_FUNCTIONS, " &&\n".join([*guards, *steps]))
 
 
+def command_lines(change: RulesetChange) -> Iterator[str]:
+    """The same steps as lines of a shell, for people."""
+    return (sh.words(argv) for argv in _steps(change))
+
+
 def _steps(change: RulesetChange) -> Iterator[list[str]]:
     """The steps of one ruleset: off first, on last, and its list in between, while nobody depends on it."""
     before, after = change.before, change.after

@@ -3,7 +3,7 @@
 """An ESXi host's firewall as a stand-in: state, and the refusals that a real one makes. Made from captured data alone.
 
 The ports of rulesets are those of the captured 6.5 host on every release, as nobody has published later ones; whether a
-ruleset is enabled and who owns it come from the release's own table.
+ruleset is enabled and who owns it come from the release's own table. Of 7.0 there is none: it is a 6.5 by another name.
 """
 
 from __future__ import annotations
@@ -26,6 +26,7 @@ RELEASES = {
     }
     for release, version, build, update, patch in (
         ("6.5", "6.5.0", "5969303", "1", "29"),
+        ("7.0", "7.0.3", "21930508", "3", "105"),
         ("8.0.2", "8.0.2", "22380479", "2", "0"),
         ("8.0.3", "8.0.3", "25205845", "3", "95"),
     )
@@ -129,7 +130,7 @@ class Host:
 
 
 def captured_host(data: Path, release: str, name: str = "esx1") -> Host:
-    """A host of a release (``6.5``, ``8.0.2``, ``8.0.3``) from the folder of captured data."""
+    """A host of a release (``6.5``, ``7.0``, ``8.0.2``, ``8.0.3``) from the folder of captured data."""
     captured = json.loads((data / "hostfirewallinfo_6.5.0_5969303.json").read_text())
     rulesets = {item["key"]: _ruleset(item) for item in captured["ruleset"]}
     if release in _TABLES:

@@ -38,7 +38,7 @@ _VERSIONS = (
     "<priorVersions><version>6.5</version></priorVersions></namespace></namespaces>"
 )
 _PRINTED: dict[tuple[Any, ...], str] = {}
-_API = {"6.5": "6.5", "8.0.2": "8.0.2.0", "8.0.3": "8.0.3.0"}
+_API = {"6.5": "6.5", "7.0": "7.0.3.0", "8.0.2": "8.0.2.0", "8.0.3": "8.0.3.0"}
 
 
 @dataclass
@@ -46,7 +46,8 @@ class Member:
     """A host as the API shows it, and what is wrong with it.
 
     ``state`` is its connection state; ``slow_s`` what each of its own calls takes; ``vanishes_after`` ends its answers
-    after so many of its own calls; ``write_fault`` is the name of the fault that every write gets.
+    after so many of its own calls; ``read_fault`` and ``write_fault`` name the faults that every read of its firewall
+    and every write gets.
     """
 
     host: Host
@@ -56,6 +57,7 @@ class Member:
     lockdown: str = "lockdownDisabled"
     slow_s: float = 0.0
     vanishes_after: int | None = None
+    read_fault: str | None = None
     write_fault: str | None = None
     calls: int = 0
 
@@ -169,6 +171,8 @@ class VSphere:
         gone = member.vanishes_after is not None and member.calls > member.vanishes_after
         if gone or member.state != "connected":
             return {}, {"firewallInfo": ApiError("HostNotConnected", "Unable to communicate with the remote host.")}
+        if member.read_fault:
+            return {}, {"firewallInfo": ApiError(member.read_fault, _REFUSALS[member.read_fault])}
         time.sleep(member.slow_s)
         return {"firewallInfo": _info_xml(member)}, {}
 
@@ -249,6 +253,8 @@ def _text(parent: Any, name: str) -> str:
 def _login(server: VSphere, call: Any) -> str:
     if (_text(call, "userName"), _text(call, "password")) != (USER, PASSWORD):
         raise ApiError("InvalidLogin", "Cannot complete login due to an incorrect user name or password.")
+    if not server.vcenter and server.members[0].lockdown != "lockdownDisabled":
+        raise ApiError("NoPermission", _REFUSALS["NoPermission"])
     now = Support.datetime.now()
     session = vim.UserSession(
         key="session", userName=USER, fullName=USER, loginTime=now, lastActiveTime=now, locale="en", messageLocale="en",
@@ -398,6 +404,8 @@ _WITHOUT_SESSION = ("RetrieveServiceContent", "Login")
 def _handler(server: VSphere) -> type[http.server.BaseHTTPRequestHandler]:
     class Handler(http.server.BaseHTTPRequestHandler):
         protocol_version = "HTTP/1.1"
+        disable_nagle_algorithm = True  # heads and bodies are written apart, and no real server waits 40 ms in between
+        wbufsize = -1
 
         def log_message(self, *_: Any) -> None:
             """Nothing is logged."""

@@ -76,3 +76,32 @@ def test_another_task_for_another_port_and_source_takes_nothing_off() -> None:
     every = replace(asked, sources=other)
     moved = plan(now, evaluate(now, every), every, 22).details.changes
     assert [(change.added, change.removed) for change in moved] == [(("198.51.100.9",), ("192.0.2.10",))] * 2
+
+
+def test_a_ruleset_stays_until_the_last_requirement_that_needs_it_is_withdrawn() -> None:
+    """443 and 902 are of one ruleset: whoever needs the one still does when the other is withdrawn."""
+    before = Snapshot(HostFirewall((ruleset("vSphereClient", 443, 902),), incoming_blocked=True))
+    https = request("https")
+    opened = plan(before, evaluate(before, https), https, 22)
+    assert opened.details.record.rulesets[0].requirements == ("esxi.https",)
+    after = tuple(change.after for change in opened.details.changes)
+    now = replace(before, firewall=replace(before.firewall, rulesets=after), record=opened.details.record)
+
+    # Open already by what is ours: nothing to write, and still noted.
+    authd = request("authd")
+    noted = plan(now, evaluate(now, authd), authd, 22)
+    assert not noted.changes.changed
+    now = replace(now, record=noted.details.record)
+    assert now.record.rulesets[0].requirements == ("esxi.https", "esxi.authd")
+
+    first = request("https", state="absent")
+    kept = plan(now, evaluate(now, first), first, 22)
+    assert not kept.changes.changed
+    assert "until esxi.authd" in kept.advice["esxi.https"]
+    now = replace(now, record=kept.details.record)
+    assert now.record.rulesets[0].requirements == ("esxi.authd",)
+
+    last = request("authd", state="absent")
+    gone = plan(now, evaluate(now, last), last, 22)
+    assert [change.after for change in gone.details.changes] == list(before.firewall.rulesets)
+    assert gone.details.record.rulesets == ()

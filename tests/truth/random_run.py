@@ -57,7 +57,7 @@ UNDECIDABLE = re.compile(
     r"random|osf|\brt\b|realm|socket|ttl|hoplimit|\bhl\b|dscp|tos|ecn|length|tcp option|tcpmss|@th,|@nh,|priority|"
     r"ipsec|policy|iiftype|40000|@seen|seen\d|queue|NFQUEUE|tproxy|TPROXY|synproxy|HMARK|ether saddr|--mac-source|"
     r"skuid|owner|eui64|this version of nft does not tell|"
-    r"follow connections|tcp flags (\{|[!=]= syn\b)|([sd]addr|[sd]port) set|\bth [sd]port"
+    r"follow connections|tcp flags (\{|[!=]= syn\b)|([sd]addr|[sd]port) set|--ports|\bth [sd]port"
 )
 _TABLES = {
     "filter": ("INPUT", "FORWARD", "OUTPUT"),

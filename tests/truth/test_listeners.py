@@ -34,6 +34,13 @@ IMAGE = "localhost/audit-ports-lab/debian12-ufw"
 ELSEWHERE = 2222
 FIRST, SECOND = SOURCES[4]
 READY_S, ANSWER_S = 30, 10
+ENFORCING = ",BPF,SYS_ADMIN"  # what systemd needs to have the kernel filter for a unit
+DENYING_UNIT = f"""
+rm -f /etc/systemd/system/sshd.service
+printf '[Service]\\nExecStart=/usr/sbin/sshd -D -p {ELSEWHERE}\\nIPAddressDeny={FIRST}\\n' \\
+    >/run/systemd/system/sshd.service
+systemctl daemon-reload && systemctl start sshd.service
+"""
 SOCKET_UNIT = """
 mkdir -p /run/systemd/system
 printf '[Socket]\\nListenStream=22\\nAccept=yes\\n' >/run/systemd/system/echo.socket
@@ -70,10 +77,10 @@ class Host:
         snapshot = platform.parse(split_parts(self.run(command.body), command.mark), request)
         return platform.evaluate(snapshot, request)[0]
 
-    def packet(self, source: str = FIRST, port: int = 22) -> str:
+    def packet(self, source: str = FIRST, port: int = 22, answer_s: float = ANSWER_S) -> str:
         """What a connection from this source meets. A service may take its time to start."""
         with self.field.inside("client"), socket.socket() as sender:
-            sender.settimeout(ANSWER_S)
+            sender.settimeout(answer_s)
             try:
                 sender.bind((source, 0))
                 sender.connect((HOST[4], port))
@@ -81,6 +88,8 @@ class Host:
                 return "passes" if sender.recv(1) else "rejected"
             except ConnectionError:
                 return "rejected"
+            except TimeoutError:
+                return "dropped"
 
 
 @pytest.fixture(scope="module")
@@ -91,7 +100,7 @@ def host() -> Iterator[Host]:
     try:
         podman(
             "run", "--detach", "--name", name, "--systemd=always", "--network", f"ns:{made.namespace('host')}",
-            "--cap-add", "NET_ADMIN,NET_RAW", *ULIMITS, IMAGE, "/sbin/init",
+            "--cap-add", f"NET_ADMIN,NET_RAW{ENFORCING}", *ULIMITS, IMAGE, "/sbin/init",
             "systemd.mask=ssh.service", "systemd.mask=snmpd.service",
         )  # fmt: skip
         found = Host(name, made)
@@ -133,6 +142,28 @@ def test_what_hosts_deny_keeps_out_is_told(sshd: Host) -> None:
     assert met == {FIRST: "rejected", SECOND: "passes"}
     assert {source: verdict.status.value for source, verdict in found.items()} == {FIRST: "blocked", SECOND: "open"}
     assert "/etc/hosts.deny: sshd" in found[FIRST].reason
+
+
+def test_what_a_unit_denies_is_told(host: Host) -> None:
+    """systemd has the kernel drop it in the service's own control group, behind every rule."""
+    host.run(DENYING_UNIT)
+    try:
+        deadline = time.monotonic() + READY_S
+        while host.packet(SECOND, ELSEWHERE) != "passes":
+            assert time.monotonic() < deadline, "sshd is not up"
+        assert host.packet(FIRST, ELSEWHERE, answer_s=2) == "dropped"
+        assert host.verdict(SECOND, ELSEWHERE).status.value == "open"
+        # In a container systemd cannot tell whether it is obeyed; without the file that names it, it is a machine.
+        found = host.verdict(FIRST, ELSEWHERE)
+        assert (found.status.value, f"IPAddressDeny={FIRST}/32 of sshd.service" in found.reason) == ("unknown", True)
+        host.run("mv /run/systemd/container /run/systemd/container.away")
+        found = host.verdict(FIRST, ELSEWHERE)
+        assert (found.status.value, f"kept out by IPAddressDeny={FIRST}/32" in found.reason) == ("blocked", True)
+    finally:
+        host.run(
+            "mv /run/systemd/container.away /run/systemd/container; systemctl stop sshd;"
+            " rm /run/systemd/system/sshd.service; systemctl daemon-reload"
+        )
 
 
 def test_a_socket_unit_listens(host: Host) -> None:

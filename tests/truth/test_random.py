@@ -23,7 +23,7 @@ SEEDS = os.environ.get("AUDIT_PORTS_RANDOM_SEEDS", "1:90")
 def test_no_verdict_on_a_random_state_is_wrong(capsys: pytest.CaptureFixture[str]) -> None:
     """What the packets meet is what the simulator says, over all seeds of the list."""
     first, count = (int(part) for part in SEEDS.split(":"))
-    made = Field()
+    made = Field("random")
     try:
         summary = run(made, first, count)
     finally:
@@ -56,7 +56,7 @@ def test_every_smaller_state_has_less() -> None:
 @pytest.mark.timeout(60)
 def test_a_simulator_that_errs_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
     """The comparison can fail: verdicts that are the wrong way round are all found wrong."""
-    made = Field()
+    made = Field("random")
     try:
         bench = Bench(made)
         state, _refused = bench.load(draw_state(1))

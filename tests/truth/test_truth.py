@@ -53,34 +53,40 @@ def test_verdict_is_what_the_packet_meets(field: Field, host: HostView, path: Pa
     scenario = yaml.safe_load(path.read_text(encoding="utf-8"))
     try:
         _load(field, scenario)
-        ruleset = current_rules(
-            field, iptables="iptables" in scenario or "ip6tables" in scenario, ipset="ipset" in scenario
-        )
-        probes = _probes(scenario)
-        sender = scenario.get("from", "client")
-        seen = field.observe(probes, sender)
-        undecided = set(scenario.get("undecided", ()))
-        problems = []
-        for probe in probes:
-            outcome = judge(ruleset, host, probe, LAN if sender == "client" else "lo")
-            target = str(probe).split()[1]
-            expected = "undecided" if undecided & {target, str(probe), "all"} else seen[probe]
-            if outcome.fate.value != expected:
-                problems.append(f"{probe}: packet {seen[probe]}, verdict {outcome.fate.value}: {outcome.reason}")
-            version = ip_address(probe.source).version
-            parts = judge_network(ruleset, host, probe, NETWORKS[version])
-            of_source = [
-                fate for part, fate in parts.items() if ip_address(probe.source) in AddressSet.parse(part.split(", "))
-            ]
-            if sender == "client" and of_source != [outcome.fate.value]:
-                problems.append(f"{probe}: alone {outcome.fate.value}, within its network {of_source}")
-        for name, fate in scenario.get("expect", {}).items():
-            actual = {str(probe): result for probe, result in seen.items()}
-            if actual[name] != fate:
-                problems.append(f"{name}: the scenario is meant to be {fate}, the packet was {actual[name]}")
-        assert not problems, "\n".join(problems)
+        problems = _problems(field, host, scenario)
     finally:
         _unload(field, scenario)
+    assert not problems, "\n".join(problems)
+
+
+def _problems(field: Field, host: HostView, scenario: dict[str, Any]) -> list[str]:
+    """Where verdict and packet differ, now that the scenario is loaded."""
+    ruleset = current_rules(
+        field, iptables="iptables" in scenario or "ip6tables" in scenario, ipset="ipset" in scenario
+    )
+    probes = _probes(scenario)
+    sender = scenario.get("from", "client")
+    seen = field.observe(probes, sender)
+    undecided = set(scenario.get("undecided", ()))
+    problems = []
+    for probe in probes:
+        outcome = judge(ruleset, host, probe, LAN if sender == "client" else "lo")
+        target = str(probe).split()[1]
+        expected = "undecided" if undecided & {target, str(probe), "all"} else seen[probe]
+        if outcome.fate.value != expected:
+            problems.append(f"{probe}: packet {seen[probe]}, verdict {outcome.fate.value}: {outcome.reason}")
+        version = ip_address(probe.source).version
+        parts = judge_network(ruleset, host, probe, NETWORKS[version])
+        of_source = [
+            fate for part, fate in parts.items() if ip_address(probe.source) in AddressSet.parse(part.split(", "))
+        ]
+        if sender == "client" and of_source != [outcome.fate.value]:
+            problems.append(f"{probe}: alone {outcome.fate.value}, within its network {of_source}")
+    for name, fate in scenario.get("expect", {}).items():
+        actual = {str(probe): result for probe, result in seen.items()}
+        if actual[name] != fate:
+            problems.append(f"{name}: the scenario is meant to be {fate}, the packet was {actual[name]}")
+    return problems
 
 
 def _probes(scenario: dict[str, Any]) -> list[Probe]:

@@ -8,7 +8,7 @@ An IPv4-mapped IPv6 address (RFC 4291, 2.5.5.2) is the IPv4 address that it maps
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from ipaddress import (
     IPv4Address,
     IPv6Address,
@@ -20,9 +20,11 @@ from itertools import islice
 from typing import Union
 
 from .errors import InputError
-from .ranges import Range, RangeSet
+from .ranges import Range, RangeSet, partition
 
 Address = Union[IPv4Address, IPv6Address]  # evaluated at run time, also on Python 3.8
+MOST_COUNTED = 1000  # more parts of a set than these are not counted for people
+_FEW_PAIRS = 64  # more pairs of sets than these are not tried one by one
 _NONE = RangeSet()
 _WIDTH = {4: 32, 6: 128}
 _TOP = {4: 2**32 - 1, 6: 2**128 - 1}
@@ -136,18 +138,31 @@ class AddressSet:
                     yield f"{to_address(number, version)}/{width - bits}" if bits else str(to_address(number, version))
 
     def listed(self, most: int) -> tuple[list[str], int]:
-        """The first of ``texts()``, and how many more there are: quick for a set of a great many."""
-        texts = list(islice(self.texts(), most))
-        if len(texts) < most or texts == ["any"]:
-            return texts, 0
-        count = sum(_count_of_blocks(low, high) for version in (4, 6) for low, high in self.ranges(version))
-        return texts, count - most
+        """The first of ``texts()``, and how many more there are; beyond MOST_COUNTED they are not counted."""
+        texts = list(islice(self.texts(), most + MOST_COUNTED + 1))
+        return texts[:most], max(0, len(texts) - most)
 
     def __str__(self) -> str:
         return ", ".join(self.texts()) or "nobody"
 
     def __repr__(self) -> str:
         return f"AddressSet({self})"
+
+
+def overlaps(first: Sequence[AddressSet], second: Sequence[AddressSet]) -> Iterator[tuple[int, int, AddressSet]]:
+    """What the sets of two lists have in common, with their positions; those of one list do not overlap."""
+    if len(first) * len(second) <= _FEW_PAIRS:
+        pairs = ((one, other, first[one] & second[other]) for one in range(len(first)) for other in range(len(second)))
+        yield from (pair for pair in pairs if pair[2])
+        return
+    for version in (4, 6):
+        for positions, part in partition([item.ranges(version) for item in (*first, *second)]):
+            if len(positions) == 2:
+                yield (
+                    positions[0],
+                    positions[1] - len(first),
+                    AddressSet(v4=part) if version == 4 else AddressSet(v6=part),
+                )
 
 
 def to_address(number: int, version: int) -> Address:
@@ -161,16 +176,6 @@ def _blocks(low: int, high: int, width: int) -> Iterator[tuple[int, int]]:
         bits = min((low & -low).bit_length() - 1 if low else width, (high - low + 1).bit_length() - 1)
         yield low, bits
         low += 1 << bits
-
-
-def _count_of_blocks(low: int, high: int) -> int:
-    """How many networks ``_blocks`` gives: one for each bit of what is before and behind the roundest number within."""
-    if low == high:
-        return 1
-    end = high + 1
-    bits = (low ^ end).bit_length() - 1
-    middle = end >> bits << bits
-    return bin(middle - low).count("1") + bin(end - middle).count("1")
 
 
 def _parse_item(text: str) -> Iterator[tuple[int, Range]]:

@@ -11,7 +11,7 @@ from types import MappingProxyType
 from .causes import Finding, Joined, rejecting_stranger
 from .records import Observation, Requirement, Verdict, Waiver
 from .sanitize import safe_text
-from .vocabulary import Cause, ObservationStatus, Protocol, RowStatus, ServiceStatus, VerdictStatus
+from .vocabulary import Cause, ObservationStatus, Protocol, RowStatus, ServiceStatus, System, VerdictStatus
 
 _MOST_SHOWN = 3
 
@@ -56,6 +56,12 @@ UNVERIFIED_STEP = (
     "Probe {door} from the audit host with the playbook agentless.audit_ports.verify: no packet has confirmed it."
 )
 NOT_LASTING_STEP = "It is lost at the next reboot of {host}: run the playbook agentless.audit_ports.prepare."
+# Nobody has read the firewall of the host: what its own administrator can do.
+SCRIPT_STEP = (
+    " As long as nobody can sign in to {host}, the lookup agentless.audit_ports.commands writes the script that opens"
+    " it there."
+)
+_WITH_SCRIPTS = frozenset({System.WINDOWS.value, System.LINUX.value, System.ESXI.value})
 WAIVED_STEP = "Waived {until}: {reason}."
 # The cause is not known, or nothing is confirmed, although a probe was made: how to find out more.
 OBSERVED_STEPS: Mapping[ObservationStatus, str] = MappingProxyType(
@@ -133,6 +139,8 @@ def write_next_step(
     if status is RowStatus.WAIVED and waiver is not None:
         return WAIVED_STEP.format(until=_until(waiver), reason=_clean(waiver.reason).rstrip("."))
     template = _template(status, finding, verdict)
+    if verdict is None and finding.cause is Cause.UNKNOWN and requirement.system in _WITH_SCRIPTS:
+        template += SCRIPT_STEP
     shown = finding.shown_by.observation if finding.shown_by else None
     address = _address(verdict, joined, finding)
     stranger = rejecting_stranger(shown) if shown else None

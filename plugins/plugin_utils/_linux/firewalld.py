@@ -21,9 +21,9 @@ from ...module_utils._core.vocabulary import VerdictStatus
 from .._netfilter.model import Fate, HostView, Outcome, Packet, Ruleset, Step
 from .._netfilter.readers import read_ruleset
 from .._netfilter.simulator import walk
-from .firewalld_compile import TABLE, Program, Words, bindings
+from .firewalld_compile import INPUT_CHAIN, TABLE, Program, Words, bindings
 from .firewalld_config import FirewalldConfig
-from .firewalld_direct import direct_problems, direct_tables
+from .firewalld_direct import direct_problems, direct_tables, within_input
 from .firewalld_entries import ECHO
 from .firewalld_records import Endpoint, Ports, RichRule
 from .firewalld_words import Place, bound_in_text, entry_words, place_of_chain, runtime_words
@@ -80,8 +80,13 @@ class Firewalld:
         return Program(self._config, self._interface_zones)
 
     @cached_property
-    def _ruleset(self) -> Ruleset:
-        return read_ruleset(nft=self._program.text, xtables=direct_tables(self._config), ipset=None)
+    def _rulesets(self) -> Mapping[int, Ruleset]:
+        """The rules by the version of IP."""
+        both = read_ruleset(nft=self._program.text, xtables=direct_tables(self._config), ipset=None)
+        if not self._config.iptables_backend:
+            return {4: both, 6: both}
+        own, head = ("inet", TABLE, INPUT_CHAIN), self._program.head
+        return {version: within_input(both, own=own, head=head, version=version) for version in (4, 6)}
 
     def boot(self, packet: Packet) -> tuple[BootPart, ...]:
         """See Manager."""
@@ -89,7 +94,7 @@ class Firewalld:
             decision = Decision("firewalld", "configuration", self._gap)
             return (BootPart(packet.source, VerdictStatus.UNKNOWN, decision),)
         parts: list[BootPart] = []
-        for outcome in walk(self._ruleset, packet, self._host):
+        for outcome in walk(self._rulesets[packet.destination.version], packet, self._host):
             for zone, sources in self._zones_of(outcome.source, packet):
                 status = _STATUS.get(outcome.fate, VerdictStatus.BLOCKED)
                 parts.append(BootPart(sources, status, self._boot_decision(outcome), zone))
@@ -100,11 +105,11 @@ class Firewalld:
         words = [item for item in known if item is not None]
         if outcome.fate is Fate.UNDECIDED:
             words = [item for item in words if item.problem] or words
-        if words and (outcome.decided_by[-1].table == TABLE or outcome.fate is Fate.UNDECIDED):
+        last = outcome.decided_by[-1] if outcome.decided_by else None
+        if words and last and ((last.table == TABLE and last.handle) or outcome.fate is Fate.UNDECIDED):
             return _decision(words[-1])
-        if outcome.decided_by:
-            step = outcome.decided_by[-1]
-            return Decision("firewalld", f"direct {step.chain} {step.text}", f"direct rule: {step.text}")
+        if last:
+            return Decision("firewalld", f"direct {last.chain} {last.text}", f"direct rule: {last.text}")
         return Decision("firewalld", "configuration", outcome.reason)
 
     def _zones_of(self, sources: AddressSet, packet: Packet) -> list[tuple[str, AddressSet]]:
@@ -222,6 +227,10 @@ class Firewalld:
             policy = self._config.policy(place.name)
             return place.direction == "IN" and policy is not None and policy.priority > 0
         return place.name == "INPUT" and (place.part == "POLICIES" or (place.part == "" and _is_end(step.text)))
+
+    def place_again(self, opening: Opening, gone: Sequence[Opening]) -> str | None:
+        """See Manager."""
+        return opening.place
 
     def has(self, opening: Opening) -> bool:
         """See Manager."""

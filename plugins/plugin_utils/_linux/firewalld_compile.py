@@ -36,11 +36,11 @@ from .firewalld_nft import (
 )
 from .firewalld_records import Endpoint, IpSet, Policy, Zone, is_mac
 
-TABLE = "firewalld"
+TABLE, INPUT_CHAIN = "firewalld", "filter_INPUT"
 _BASE_CHAINS = (
     ("filter_PREROUTING", "filter", "prerouting", 10),
     ("nat_PREROUTING", "nat", "prerouting", -90),
-    ("filter_INPUT", "filter", "input", 10),
+    (INPUT_CHAIN, "filter", "input", 10),
     ("filter_FORWARD", "filter", "forward", 10),
     ("filter_OUTPUT", "filter", "output", 10),
 )
@@ -68,32 +68,28 @@ class Binding:
 def bindings(config: FirewalldConfig, interface_zones: Mapping[str, str]) -> Iterator[Binding]:
     """The ways into zones in the order in which they are tried: sources, then interfaces, then the default zone.
 
-    Release 2 sorts them by the zone's ingress priority first, and names with a wildcard behind those without. Before,
-    what a zone's file says last comes first. ``interface_zones`` counts for interfaces that no zone's file names.
+    Release 2 sorts them by the zone's ingress priority first, and those of one kind by the zone's name. Before, what a
+    zone's file says last comes first. ``interface_zones`` counts for interfaces that no zone's file names.
     """
-    prioritised = config.generation == 2
-    zones, found = list(config.zones.values()), []
-    for zone in zones:
-        found += [(_priority(zone, prioritised), 1, Binding(zone.name, source=source)) for source in zone.sources]
+    zones = list(config.zones.values())
+    found = [(1, Binding(zone.name, source=source)) for zone in zones for source in zone.sources]
     named = [(name, zone.name) for zone in zones for name in zone.interfaces]
     if config.generation in (0, 1):
         named.reverse()
     others = sorted(interface_zones.items())
     named = [item for item in others if item[1] in config.zones and config.zone_of_interface(item[0]) is None] + named
-    for name, zone_name in named:
-        late = name.endswith("+") and config.generation not in (0, 1)
-        priority = _priority(config.zones[zone_name], prioritised)
-        found.append((priority, 3 if late else 2, Binding(zone_name, interface=name)))
-    yield from (binding for *_key, binding in sorted(found, key=lambda item: item[:2]))
+    found += [(2, Binding(zone, interface=name)) for name, zone in named]
+    if config.generation == 2:
+        found.sort(key=lambda item: (config.zones[item[1].zone].ingress_priority, item[0], item[1].zone))
+    yield from (binding for _kind, binding in found)
     yield Binding(config.default_zone)
 
 
-def _priority(zone: Zone, prioritised: bool) -> int:
-    return zone.ingress_priority if prioritised else 0
-
-
 class Program:
-    """The compiled configuration: ``text`` for the reader of nft's JSON, ``words`` by the rule's handle."""
+    """The compiled configuration: ``text`` for the reader of nft's JSON, ``words`` by the rule's handle.
+
+    The first ``head`` rules of the input chain are those that firewalld puts before everything else.
+    """
 
     def __init__(self, config: FirewalldConfig, interface_zones: Mapping[str, str]) -> None:
         """``config`` has no gaps."""
@@ -103,6 +99,7 @@ class Program:
         self._rules: list[Mapping[str, Any]] = []
         self._ipsets: dict[str, IpSet | str] = {}
         self.words: dict[int, Words] = {}
+        self.head = 0
         self.bindings = tuple(bindings(config, interface_zones))
         self._reverse_path()
         self._input()
@@ -125,8 +122,9 @@ class Program:
         self._add("filter_PREROUTING", [meta("nfproto", "ipv6"), lookup, {"drop": None}], words)
 
     def _input(self) -> None:
-        chain = "filter_INPUT"
+        chain = INPUT_CHAIN
         self._usual(chain)
+        self.head = len([item for item in self._rules if item["rule"]["chain"] == chain])
         clash = self._clash()
         if clash:
             self._unknown(chain, [], Words("policies", "policies", clash))
@@ -284,7 +282,9 @@ class Program:
                     problem = f"releases differ in whether {owner} is asked about {binding.interface}"
                     self._guarded(chain, binding, [UNKNOWN, jump], Words(owner, owner, problem))
                     continue
-                self._guarded(chain, binding, [UNKNOWN, jump] if unsure and not member else [jump], words)
+                doubt = f"{owner} is asked by hardware address ({binding.source}): whose that is nobody knows"
+                told = Words(owner, owner, doubt) if self._is_by_hardware(binding.source) else words
+                self._guarded(chain, binding, [UNKNOWN, jump] if unsure and not member else [jump], told)
         if unsure and member:
             self._add(chain, [UNKNOWN, jump], words)
 
@@ -295,7 +295,9 @@ class Program:
                 verb = REJECT if entry.verb == "reject" else {entry.verb: None}
                 conditions, verb = matches(entry, self._ipset), translation(entry) if entry.forward else verb
                 unknown = [UNKNOWN] if entry.problem else []
-                self._add(chain, [*conditions, *unknown, verb], Words(words.id, words.text, entry.problem))
+                hardware = entry.source is not None and self._is_by_hardware(entry.source.address)
+                doubt = f"{words.text}: whose hardware address that is nobody knows" if hardware else ""
+                self._add(chain, [*conditions, *unknown, verb], Words(words.id, words.text, entry.problem or doubt))
             except UntranslatableError as error:
                 self._unknown(chain, [], Words(words.id, words.text, f"{words.text}: {error}"))
 

@@ -11,15 +11,15 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from ipaddress import IPv6Address
 
-from ...module_utils._core.addressset import Address, AddressSet
+from ...module_utils._core.addressset import Address, AddressSet, overlaps
 from ...module_utils._core.records import Decision, Requirement
 from ...module_utils._core.vocabulary import Protocol, VerdictStatus
 from .._netfilter.model import Fate, Outcome, Packet, Step
 from .._netfilter.neighbours import unfindable
 from .._netfilter.simulator import walk
 from .manager import BootPart
-from .network import arrivals, interface_of
-from .read import BOOT_LOADERS, WRAPPERS
+from .network import arrivals, interface_of, strict_filter, ways_back
+from .read import BOOT_LOADERS, CONTAINER, WRAPPERS
 from .service_acl import PROGRAMS_OF, UNITS_OF, Denial, unit_denials, wrapper_denials
 from .snapshot import Snapshot
 
@@ -86,17 +86,11 @@ def _judge(
     hindrance = _hindrance(snapshot, requirement, source, destination)
     if hindrance is not None:
         return (hindrance,)
-    found: tuple[Judgement, ...] = ()
-    for iif in _arrivals(snapshot, source, destination):
-        packet = Packet(requirement.protocol.value, source, destination, requirement.port, iif)
-        here = _lost_on_link(snapshot, packet) or tuple(
-            _judged(snapshot, packet, outcome) for outcome in walk(snapshot.ruleset, packet, snapshot.view)
-        )
-        found = _combined(found, here) if found else here
-    found = _told_of_filter(snapshot, destination, found)
+    packet = Packet(requirement.protocol.value, source, destination, requirement.port, "")
+    found = tuple(judgement for arriving in _arriving(snapshot, packet) for judgement in arriving)
     denials = _denials(snapshot, requirement)
     kept_out = [part for judgement in found for part in _behind_the_firewall(judgement, denials)]
-    return tuple(part for judgement in kept_out for part in _after_reboot(snapshot, judgement))
+    return tuple(_after_reboot(snapshot, kept_out, source))
 
 
 def _hindrance(
@@ -127,22 +121,36 @@ def _hindrance(
     return None
 
 
-def _arrivals(snapshot: Snapshot, source: AddressSet, destination: Address) -> tuple[str, ...]:
-    if snapshot.view.other_tables:  # the main table is not the whole truth then: any interface may be the one
-        return tuple(item.name for item in snapshot.view.interfaces if item.name != "lo" and item.addresses)
-    return arrivals(snapshot.view, snapshot.sysctls, source, destination)
+def _arriving(snapshot: Snapshot, packet: Packet) -> Iterator[tuple[Judgement, ...]]:
+    """The judgements of each part of a packet's sources that has a way back of its own, over all its ways in."""
+    view, version = snapshot.view, packet.destination.version
+    # With policy routing the main table is not the whole truth: any interface may be the one.
+    anywhere = tuple(item.name for item in view.interfaces if item.name != "lo" and item.addresses)
+    parts = ((packet.source, anywhere),) if view.other_tables else ways_back(view, packet.source, version)
+    for part, back in parts:
+        ways_in = anywhere if view.other_tables else arrivals(view, back, packet.destination)
+        packets = [replace(packet, source=part, iif=iif) for iif in ways_in]
+        dropped = [_dropped_by_filter(snapshot, arriving, back) for arriving in packets]
+        found: tuple[Judgement, ...] = ()
+        for arriving, lost in sorted(zip(packets, dropped, strict=True), key=lambda way: way[1] is not None):
+            here = (lost,) if lost else _walked(snapshot, arriving)
+            found = _combined(found, here) if found else here
+        yield found
 
 
-def _told_of_filter(snapshot: Snapshot, destination: Address, found: tuple[Judgement, ...]) -> tuple[Judgement, ...]:
-    """The judgements; what is open by another interface than the destination's says what the kernel drops there."""
-    holder = interface_of(snapshot.view, destination)
-    arrived = {judgement.packet.iif for judgement in found if judgement.packet is not None}
-    if snapshot.view.other_tables or not arrived or holder in arrived:
-        return found
-    note = f"; arriving by {', '.join(sorted(arrived))}: the strict reverse path filter drops what comes by {holder}"
-    return tuple(
-        replace(judgement, reason=judgement.reason + note) if judgement.status is VerdictStatus.OPEN else judgement
-        for judgement in found
+def _dropped_by_filter(snapshot: Snapshot, packet: Packet, back: Sequence[str]) -> Judgement | None:
+    """The judgement of a packet that the strict reverse path filter drops: answers leave by ``back``."""
+    filtered = strict_filter(snapshot.sysctls, packet.iif) if packet.destination.version == 4 else None
+    if filtered is None or not back or packet.iif in back:
+        return None
+    decision = Decision("sysctl", filtered, f"{filtered} = 1")
+    reason = f"the strict reverse path filter drops it, as answers leave by {' or '.join(back)}: {decision.text}"
+    return Judgement(packet.source, VerdictStatus.BLOCKED, reason, (decision,), packet=packet)
+
+
+def _walked(snapshot: Snapshot, packet: Packet) -> tuple[Judgement, ...]:
+    return _lost_on_link(snapshot, packet) or tuple(
+        _judged(snapshot, packet, outcome) for outcome in walk(snapshot.ruleset, packet, snapshot.view)
     )
 
 
@@ -205,7 +213,7 @@ def _denials(snapshot: Snapshot, requirement: Requirement) -> list[Denial]:
     for name in UNITS_OF.get(service, ()):
         unit = snapshot.units.get(name)
         if unit is not None and unit.running:
-            found += unit_denials(name, unit.allow, unit.deny)
+            found += unit_denials(name, unit.allow, unit.deny, contained=CONTAINER in snapshot.files)
     for program in PROGRAMS_OF.get(service, ()):
         if program in snapshot.wrapped:
             found += wrapper_denials(program, *(snapshot.files.get(path, "") for path in WRAPPERS))
@@ -234,52 +242,55 @@ def _combined(first: tuple[Judgement, ...], second: tuple[Judgement, ...]) -> tu
     """Two possible arrivals: what they agree on stays, where they differ it depends on the interface, which nobody
     knows.
     """
-    parts = []
-    for mine in first:
-        for other in second:
-            common = mine.source & other.source
-            if not common:
-                continue
-            if mine.status is other.status:
-                parts.append(replace(mine, source=common))
-                continue
-            parts.append(
-                Judgement(
-                    common,
-                    VerdictStatus.UNKNOWN,
-                    "it depends on the interface of arrival: "
-                    f"by {_iif(mine)} it is {mine.status.value} ({mine.reason}), "
-                    f"by {_iif(other)} {other.status.value} ({other.reason})",
-                    (*mine.decided_by[-1:], *other.decided_by[-1:]),
-                )
-            )
-    return tuple(parts)
+    sides = [judgement.source for judgement in first], [judgement.source for judgement in second]
+    return tuple(_either(first[mine], second[other], common) for mine, other, common in overlaps(*sides))
+
+
+def _either(mine: Judgement, other: Judgement, common: AddressSet) -> Judgement:
+    if mine.status is other.status:
+        return replace(mine, source=common)
+    return Judgement(
+        common,
+        VerdictStatus.UNKNOWN,
+        "it depends on the interface of arrival: "
+        f"by {_iif(mine)} it is {mine.status.value} ({mine.reason}), "
+        f"by {_iif(other)} {other.status.value} ({other.reason})",
+        (*mine.decided_by[-1:], *other.decided_by[-1:]),
+    )
 
 
 def _iif(judgement: Judgement) -> str:
     return judgement.packet.iif if judgement.packet else "another"
 
 
-def _after_reboot(snapshot: Snapshot, judgement: Judgement) -> tuple[Judgement, ...]:
-    if judgement.packet is None:
-        return (judgement,)
-    packet = replace(judgement.packet, source=judgement.source)
-    parts = []
-    for boot in boot_parts(snapshot, packet):
-        if judgement.outcome is None and boot.status is VerdictStatus.OPEN and boot.decided_by.kind != "boot":
-            # Lost on the link now; whether the neighbours will find the host then is not judged.
-            boot = replace(boot, status=VerdictStatus.UNKNOWN)
-        known = VerdictStatus.UNKNOWN not in (boot.status, judgement.status)
-        persistent = (boot.status is judgement.status) if known else None
-        reason = judgement.reason
-        if judgement.status is not VerdictStatus.UNKNOWN and (
-            persistent is False or (persistent is None and snapshot.units)
-        ):
-            reason = f"{reason}; after a reboot: {boot.decided_by.text}"
-        parts.append(
-            replace(judgement, source=boot.source, persistent=persistent, reason=reason, boot=boot, packet=packet)
-        )
-    return tuple(parts)
+def _after_reboot(snapshot: Snapshot, judgements: Sequence[Judgement], source: AddressSet) -> Iterator[Judgement]:
+    """The judgements of the parts of a source, parted further by what is done with them after a reboot."""
+    yield from (judgement for judgement in judgements if judgement.packet is None)
+    by_arrival: dict[str, list[tuple[Judgement, Packet]]] = {}
+    for judgement in judgements:
+        if judgement.packet is not None:
+            by_arrival.setdefault(judgement.packet.iif, []).append((judgement, judgement.packet))
+    for walked in by_arrival.values():
+        boots = boot_parts(snapshot, replace(walked[0][1], source=source))
+        sides = [judgement.source for judgement, _packet in walked], [boot.source for boot in boots]
+        for number, other, common in overlaps(*sides):
+            judgement, packet = walked[number]
+            boot = replace(boots[other], source=common)
+            yield _with_boot(snapshot, judgement, replace(packet, source=common), boot)
+
+
+def _with_boot(snapshot: Snapshot, judgement: Judgement, packet: Packet, boot: BootPart) -> Judgement:
+    if judgement.outcome is None and boot.status is VerdictStatus.OPEN and boot.decided_by.kind != "boot":
+        # Lost on the link now; whether the neighbours will find the host then is not judged.
+        boot = replace(boot, status=VerdictStatus.UNKNOWN)
+    known = VerdictStatus.UNKNOWN not in (boot.status, judgement.status)
+    persistent = (boot.status is judgement.status) if known else None
+    reason = judgement.reason
+    if judgement.status is not VerdictStatus.UNKNOWN and (
+        persistent is False or (persistent is None and snapshot.units)
+    ):
+        reason = f"{reason}; after a reboot: {boot.decided_by.text}"
+    return replace(judgement, source=boot.source, persistent=persistent, reason=reason, boot=boot, packet=packet)
 
 
 def boot_parts(snapshot: Snapshot, packet: Packet) -> tuple[BootPart, ...]:

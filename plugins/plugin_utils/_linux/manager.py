@@ -84,6 +84,11 @@ class Manager(Protocol):
     def place(self, outcome: Outcome, packet: Packet) -> str:
         """Where an allow rule has to go to meet this packet (firewalld: the zone; ufw: the empty string)."""
 
+    def place_again(self, opening: Opening, gone: Sequence[Opening]) -> str | None:
+        """Where an opening goes that takes the place of this one of ours, once those that go are removed (it is one of
+        them); ``None`` where that cannot be told.
+        """
+
     def has(self, opening: Opening) -> bool:
         """Whether the stored configuration holds exactly this opening already (whoever made it)."""
 

@@ -23,6 +23,7 @@ STORED_IN = {
     "iptables": "/etc/iptables/rules.v4 and rules.v6, or where your distribution keeps them",
 }
 _AT_THE_END = "end"
+FIRST = "first"  # in the place of a handle: at the head of the chain
 _PLAIN_NFT = re.compile(r"(?:counter |log )*(?:drop|reject)\b.*")
 _PLAIN_XT = re.compile(r"-A \S+ -j (?:DROP|REJECT)\b.*")
 
@@ -36,7 +37,8 @@ def is_iptables(step: Step) -> bool:
 class Native:
     """``nftables`` or ``iptables`` on one host.
 
-    An opening's place is ``family table chain`` and the handle or number of the rule it goes before, or ``end``.
+    An opening's place is ``family table chain`` and the handle or number of the rule it goes before, ``first`` or
+    ``end``.
     """
 
     name: str
@@ -70,6 +72,24 @@ class Native:
         before = _AT_THE_END if step.kind == "policy" or number is None else str(number)
         return f"{step.family} {step.table} {step.chain} {before}"
 
+    def place_again(self, opening: Opening, gone: Sequence[Opening]) -> str | None:
+        """See Manager: before the next rule that is not ours."""
+        family, table, chain = opening.place.split(" ")[:3]
+        found = self.ruleset.chains.get((family, table, chain))
+        rules = found.rules if found else ()
+        ours = next((rule for rule in rules if _is_ours(rule, opening)), None)
+        if ours is None:
+            return None
+        following = next((rule for rule in rules[ours.position :] if rule.comment != MARK), None)
+        before = _AT_THE_END
+        if following is not None and self.name == "nftables":
+            before = str(following.handle)
+        elif following is not None:
+            earlier = rules[: following.position - 1]
+            removed = sum(any(_is_ours(rule, item) for item in gone) for rule in earlier)
+            before = str(following.position - removed)
+        return f"{family} {table} {chain} {before}"
+
     def has(self, opening: Opening) -> bool:
         """See Manager: nothing of ours is stored."""
         return False
@@ -81,11 +101,12 @@ class Native:
     def _command(self, opening: Opening) -> Action:
         family, table, chain, before = opening.place.split(" ")
         if self.name == "iptables":
-            where = ("-A", chain) if before == _AT_THE_END else ("-I", chain, before)
+            number = () if before == FIRST else (before,)
+            where = ("-A", chain) if before == _AT_THE_END else ("-I", chain, *number)
             argv = (*_iptables(opening), "-t", table, *where, *_xt_rule(opening))
         else:
             verb = ("add", "rule") if before == _AT_THE_END else ("insert", "rule")
-            at = () if before == _AT_THE_END else ("handle", before)
+            at = () if before in (_AT_THE_END, FIRST) else ("handle", before)
             argv = ("nft", *verb, family, table, chain, *at, *_nft_rule(opening))
         return Action(argv, " ".join(argv), "runtime")
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from ipaddress import ip_address, ip_interface, ip_network
 from typing import Any
 
@@ -17,7 +17,7 @@ from .._netfilter.model import HostView, Interface, Route
 
 _NOWHERE = ("blackhole", "unreachable", "prohibit", "throw")  # the types of ip-route(8)
 _FIRST_OF_ANSWER = re.compile(r'\[\s*\{[^{}]*?"(ifname|priority|dst)"')  # what only one of them has, or has first
-_STRICT = "1"  # rp_filter: RFC 3704 strict reverse path (Documentation/networking/ip-sysctl)
+_STRICT, _LOOSE = "1", "2"  # rp_filter: RFC 3704 reverse path (Documentation/networking/ip-sysctl)
 
 
 def split_answers(text: str) -> tuple[str, str, str]:
@@ -114,33 +114,40 @@ def interface_of(view: HostView, address: Address) -> str | None:
     return next(holders, None)
 
 
-def route_interfaces(view: HostView, source: AddressSet, version: int) -> tuple[str, ...]:
-    """The interfaces by which the answers to a source's addresses leave, longest prefix first; none where no route
-    leads there.
+def ways_back(view: HostView, source: AddressSet, version: int) -> tuple[tuple[AddressSet, tuple[str, ...]], ...]:
+    """The parts of a source's addresses by the interfaces that their answers may leave by, longest prefix first; none
+    where no route leads there.
     """
     left = source.family(version)
-    found: list[str] = []
+    found: dict[tuple[str, ...], AddressSet] = {}
     for route in sorted(view.routes(version), key=lambda item: item.network.prefixlen, reverse=True):
         covered = AddressSet.parse(str(route.network))
+        names = tuple(name for name in view.ways(route) if name)
         if left & covered:
-            found += view.ways(route)
+            found[names] = found.get(names, AddressSet()) | (left & covered)
             left = left - covered
-    return tuple(dict.fromkeys(name for name in found if name))
+    if left:
+        found[()] = found.get((), AddressSet()) | left
+    return tuple((part, names) for names, part in found.items())
 
 
-def arrivals(view: HostView, sysctls: Mapping[str, str], source: AddressSet, destination: Address) -> tuple[str, ...]:
-    """The interfaces by which a source's packets to one of the host's own addresses may come in.
+def arrivals(view: HostView, back: Sequence[str], destination: Address) -> tuple[str, ...]:
+    """The interfaces by which packets to one of the host's own addresses may come in whose answers leave by ``back``.
 
-    That is the one that holds the destination and the one of the route back; a strict reverse path filter on the former
-    leaves only the latter. Loopback holds no audit's packets.
+    That is the one that holds the destination, and those. Loopback holds no audit's packets.
     """
     holder = interface_of(view, destination)
-    back = route_interfaces(view, source, destination.version)
-    strict = destination.version == 4 and _STRICT in (
-        sysctls.get(f"net.ipv4.conf.{name}.rp_filter", "0") for name in ("all", str(holder))
-    )
-    loose = "2" in (sysctls.get(f"net.ipv4.conf.{name}.rp_filter", "0") for name in ("all", str(holder)))
-    candidates = back if strict and not loose and back else (*((holder,) if holder else ()), *back)
+    candidates = (*((holder,) if holder else ()), *back)
     return tuple(dict.fromkeys(name for name in candidates if name != "lo")) or tuple(
         name for name in (holder,) if name
     )
+
+
+def strict_filter(sysctls: Mapping[str, str], name: str) -> str | None:
+    """The sysctl that has an interface drop IPv4 packets whose way back is another one; ``None`` where none has.
+
+    The greater of the two values counts, and 2 is the loose filter.
+    """
+    values = {key: sysctls.get(f"net.ipv4.conf.{key}.rp_filter", "0") for key in (name, "all")}
+    strict = [key for key, value in values.items() if value == _STRICT]
+    return f"net.ipv4.conf.{strict[0]}.rp_filter" if strict and _LOOSE not in values.values() else None

@@ -65,7 +65,10 @@ def plan(snapshot: Snapshot, verdicts: Sequence[Verdict], request: Request) -> P
             advice.setdefault(requirement.id, wish.advice)
     added = Journal().with_entries(wish.entry for _requirement, wish in wishes if wish.entry).entries
     kept, gone = _outdated(snapshot.journal, request)
-    refused = tuple(entry for entry in gone if not request.force and _holds_connection(snapshot, entry))
+    again = tuple(_still_wanted(snapshot, gone, (*kept, *added), request))
+    added = Journal(added).with_entries(again).entries
+    safe = request.force or any(_holds_connection(snapshot, entry) for entry in (*kept, *again))
+    refused = tuple(entry for entry in gone if not safe and _holds_connection(snapshot, entry))
     gone = tuple(entry for entry in gone if entry not in refused)
     details = _details(snapshot, added, gone, replace(snapshot.journal, entries=kept + refused))
     changes = ChangeSet((*map(_added, added), *map(_removed, gone)))
@@ -158,16 +161,55 @@ def _outdated(journal: Journal, request: Request) -> tuple[tuple[Entry, ...], tu
     return tuple(kept), tuple(gone)
 
 
+def _still_wanted(
+    snapshot: Snapshot, gone: Sequence[Entry], others: Sequence[Entry], request: Request
+) -> Iterator[Entry]:
+    """What the sources of now still need of openings that go: it was open by them, so no verdict asks for it.
+
+    ``others`` are our openings that stay or are made anyway.
+    """
+    managers = all_managers(snapshot)
+    for entry in gone:
+        opening = entry.opening
+        asked = {item.id for item in request.requirements if item.port == opening.port} - set(request.not_applicable)
+        names = [name for name in entry.requirements if name in asked and request.state == "present"]
+        left = source_set(opening) & _wanted(names, request)
+        for other in others:
+            if _opens_as_much(other, entry):
+                left = left - source_set(other.opening)
+        texts = list(left.texts())
+        manager = managers.get(entry.manager)
+        place = manager.place_again(opening, [item.opening for item in gone]) if manager else None
+        if place is None or len(texts) > _PARTS_AT_MOST:
+            continue
+        for text in texts:
+            yield replace(entry, opening=replace(opening, source=text, place=place), requirements=tuple(names))
+
+
+def _opens_as_much(one: Entry, other: Entry) -> bool:
+    """Whether an opening is, but for its source, what another is, in all states in which that is."""
+    same = replace(one.opening, source="", place="") == replace(other.opening, source="", place="")
+    states = (one.runtime or not other.runtime) and (one.permanent or not other.permanent)
+    return same and states and one.manager == other.manager
+
+
 def _is_outdated(name: str, opening: Opening, request: Request) -> bool:
     requirement = next((item for item in request.requirements if item.id == name), None)
     if requirement is None or name in request.not_applicable:
         return False
     if request.state == "absent" or requirement.port != opening.port:
         return True
+    return not _wanted([name], request).covers(source_set(opening))
+
+
+def _wanted(names: Sequence[str], request: Request) -> AddressSet:
+    """All that these requirements are to be opened for."""
     wanted = AddressSet()
-    for source in request.sources[requirement.source_role]:
-        wanted = wanted | source.addresses
-    return not wanted.covers(source_set(opening))
+    for requirement in request.requirements:
+        if requirement.id in names:
+            for source in request.sources[requirement.source_role]:
+                wanted = wanted | source.addresses
+    return wanted
 
 
 def source_set(opening: Opening) -> AddressSet:

@@ -32,6 +32,7 @@ BOOT_LOADERS = (
     "apf",
 )
 UNITS = ("firewalld", "ufw", "NetworkManager", *BOOT_LOADERS)
+CONTAINER = "/run/systemd/container"  # systemd says here that it runs in one, and in which kind
 WRAPPERS = ("/etc/hosts.allow", "/etc/hosts.deny")
 
 # Changing files: the managers' own configuration and our records. A write is only made when these are as they were
@@ -215,7 +216,7 @@ def read_command(*, withdrawing: bool) -> Command:
     """The command. ``withdrawing``: also find out whose connection this is, through ``sudo`` too."""
     beside = [sh.part(name, argv) for name, argv in _BESIDE]
     lines = [sh.part(name, argv) for name, argv in _PARTS]
-    files = f"{_KERNEL} {_GUARDED} {_SHIPPED} {_RECORDS} {' '.join(WRAPPERS)}"
+    files = f"{_KERNEL} {_GUARDED} {_SHIPPED} {_RECORDS} {' '.join(WRAPPERS)} {CONTAINER}"
     lines.append(f"audit_ports_part files audit_ports_files {files}")
     lines.append("command -v ipset >/dev/null 2>&1 && audit_ports_part ipset ipset save")
     lines.append("command -v nft >/dev/null 2>&1 || audit_ports_part builtin audit_ports_builtin")

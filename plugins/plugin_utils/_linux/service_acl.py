@@ -45,18 +45,23 @@ class Denial:
     decision: Decision
 
 
-def unit_denials(unit: str, allow: str, deny: str) -> Iterator[Denial]:
-    """What the address lists of a unit keep out; ``allow`` and ``deny`` as ``systemctl show`` prints them."""
+def unit_denials(unit: str, allow: str, deny: str, *, contained: bool = False) -> Iterator[Denial]:
+    """What the address lists of a unit keep out; ``allow`` and ``deny`` as ``systemctl show`` prints them.
+
+    ``contained``: systemd runs in a container, where it says the same whether or not the kernel lets it filter.
+    """
     if not deny.strip():
         return
-    decision = Decision("ip_address_deny", f"{unit}.service", f"IPAddressDeny={deny.strip()} of {unit}.service")
+    doubt = ", which a container may not be allowed to enforce" if contained else ""
+    text = f"IPAddressDeny={deny.strip()} of {unit}.service{doubt}"
+    decision = Decision("ip_address_deny", f"{unit}.service", text)
     try:
         denied = AddressSet.parse(deny.split()) - AddressSet.parse(allow.split())
     except InputError:
         yield Denial(_EVERYBODY, VerdictStatus.UNKNOWN, decision)
         return
     if denied:
-        yield Denial(denied, VerdictStatus.BLOCKED, decision)
+        yield Denial(denied, VerdictStatus.UNKNOWN if contained else VerdictStatus.BLOCKED, decision)
 
 
 def wrapper_denials(program: str, allow: str, deny: str) -> Iterator[Denial]:

@@ -100,6 +100,10 @@ class Ufw:
         in_list = outcome.stage == "arrival" and "-user-" in step.chain
         return words if in_list else Decision("ufw.before", words.id, words.text)
 
+    def place_again(self, opening: Opening, gone: Sequence[Opening]) -> str | None:
+        """See Manager."""
+        return opening.place
+
     def has(self, opening: Opening) -> bool:
         """See Manager: an allow rule with our comment that holds the port (``ahead``: before all rules of others)."""
         rules = self._config.of_version(opening.version)

@@ -5,8 +5,8 @@
 
 from __future__ import annotations
 
+import itertools
 from dataclasses import dataclass, field, replace
-from itertools import repeat
 from typing import cast
 
 from ...module_utils._core.ranges import RangeSet
@@ -93,7 +93,7 @@ class ChainRunner:
             going = exits.onward
             if not going:
                 break
-            if all(map(_is_passed_by, repeat(rule), going)):
+            if all(map(_is_passed_by, itertools.repeat(rule), going)):
                 continue
             exits.onward = []
             for flow in going:
@@ -203,7 +203,7 @@ def _is_passed_by(rule: Rule, flow: Flow) -> bool:
     first = rule.first
     if first is None:
         return False
-    return is_ruled_out(first, flow) or any(map(is_ruled_out, rule.conditions[1:], repeat(flow)))
+    return is_ruled_out(first, flow) or any(map(is_ruled_out, rule.conditions[1:], itertools.repeat(flow)))
 
 
 def merged(flows: list[Flow]) -> list[Flow]:
@@ -223,6 +223,29 @@ def merged(flows: list[Flow]) -> list[Flow]:
         other = by_guess.get(key)
         by_guess[key] = flow if other is None else other.with_clients(other.clients | flow.clients)
     return list(by_guess.values())
+
+
+@dataclass(frozen=True, eq=False)
+class Trails:
+    """The trails of flows that were made one: whose clients came by which. Nothing but itself is equal to it."""
+
+    ways: tuple[tuple[RangeSet, tuple[object, ...]], ...]
+
+
+def together(flows: list[Flow]) -> list[Flow]:
+    """The same flows, with those that differ in nothing but clients and trail as one, which remembers the trails."""
+    groups: dict[Flow, list[Flow]] = {}
+    for flow in flows:
+        groups.setdefault(flow.with_clients(RangeSet()), []).append(flow)
+    return [_as_one(group) for group in groups.values()]
+
+
+def _as_one(group: list[Flow]) -> Flow:
+    if len(group) == 1:
+        return group[0]
+    clients = RangeSet(itertools.chain.from_iterable(flow.clients for flow in group))
+    ways = tuple((flow.clients, flow.trail) for flow in group)
+    return replace(group[0].with_clients(clients), trail=(Trails(ways),))
 
 
 def _join(groups: dict[tuple[Flow, RangeSet], Flow], key: tuple[Flow, RangeSet], flow: Flow) -> None:

@@ -46,6 +46,8 @@ _OF_CONNECTIONS = re.compile(
     r"\b(ct|dnat|snat|masquerade|redirect|synproxy|state|conntrack|connmark|connbytes|connlimit|connlabel|cluster|helper"
     r"|DNAT|SNAT|MASQUERADE|REDIRECT|NETMAP|CONNMARK|SYNPROXY)\b|\bCT --(?!notrack)"
 )
+# In a table of both families they have the kernel follow those of their own (nft_nat_init).
+_NAT_OF_FAMILY = {family: re.compile(rf"\b[ds]nat {family} ") for family in ("ip", "ip6")}
 
 
 @dataclass
@@ -111,8 +113,9 @@ class Hooks:
         """A nat chain is called for the packets of connections only: where the kernel follows some (nf_nat_inet_fn)."""
         if version not in self._followed:
             families = ("inet", "ip" if version == 4 else "ip6")
+            of_others = _NAT_OF_FAMILY["ip6" if version == 4 else "ip"]
             self._followed[version] = any(
-                _OF_CONNECTIONS.search(str(rule.text))
+                _OF_CONNECTIONS.search(of_others.sub("", str(rule.text)))
                 for (family, _table, _name), other in self.ruleset.chains.items()
                 if family in families
                 for rule in other.rules
@@ -170,6 +173,7 @@ def _tracked(flow: Flow) -> Flow:
     """
     if flow.tracking == "untracked":
         return flow
+    flow = replace(flow, template=False)
     same = flow.connection_known and flow.ct_zone == flow.connection_zone
     if flow.direction == 0 and (flow.state == STATE_NEW or not same):
         begun = replace(flow, tracking="tracked", connection_known=True, connection_zone=flow.ct_zone)

@@ -14,7 +14,7 @@ from ...module_utils._core.ranges import RangeSet
 from .addresstypes import addresses_of_types, can_type
 from .expressions import Expression, FieldValue, holds_clients, listed, narrow
 from .flow import ABSENT, READERS, Field, Flow, Value, simplified
-from .sets import SetContent, apart
+from .sets import SetContent
 
 
 class Truth(Enum):
@@ -89,8 +89,8 @@ class ValueBetween:
         if isinstance(value, int):
             return (self.low <= value <= self.high) is self.negated
         if self.negated:
-            return self.low <= value.ranges[0][0] and value.ranges[-1][1] <= self.high
-        return apart(value, self.low, self.high)
+            return self.low <= value.span[0] and value.span[1] <= self.high
+        return not value.meets(self.low, self.high)
 
     def evaluate(self, flow: Flow) -> Answer:
         """See Match."""
@@ -103,7 +103,7 @@ class ValueBetween:
                 answer.append((part, Truth.MAYBE))
             elif value == ABSENT:
                 answer.append((part, Truth.FALSE))
-            elif apart(value, self.low, self.high):
+            elif not value.meets(self.low, self.high):
                 answer.append((part, outside))
             else:
                 common = value & RangeSet([(self.low, self.high)])
@@ -230,14 +230,14 @@ class InSet:
         return self._split(flow, values, shared)
 
     def _split(self, flow: Flow, values: Sequence[Value], shared: int) -> Answer:
-        sure, possible = self.content.along(values, shared)
-        within = flow.clients & sure
-        perhaps = within if possible is sure else flow.clients & possible
-        parts = (
-            (within, Truth.TRUE),
-            (RangeSet() if perhaps is within else perhaps - within, Truth.MAYBE),
-            (flow.clients - perhaps, Truth.FALSE),
-        )
+        if self.content.ranges is not None:
+            inside, outside = self.content.split(flow.clients)
+            between = RangeSet()
+        else:
+            sure, possible = self.content.along(values, shared)
+            inside, perhaps = flow.clients & sure, flow.clients & possible
+            between, outside = perhaps - inside, flow.clients - perhaps
+        parts = ((inside, Truth.TRUE), (between, Truth.MAYBE), (outside, Truth.FALSE))
         return tuple((flow.with_clients(clients), self._truth(truth)) for clients, truth in parts if clients)
 
     def _truth(self, listed_now: Truth) -> Truth:

@@ -185,6 +185,8 @@ def _read_payload(body: dict[str, Any]) -> Typed:
     if "base" in body:
         return Typed(Unknown(f"@{body['base']},{body['offset']},{body['len']}"), UNKNOWN)
     protocol, field = body["protocol"], body["field"]
+    if "tunnel" in body:  # of the packet within a packet: what ours carry, nobody knows, and of TCP it is no packet
+        return Typed(Unknown(f"{body['tunnel']} {protocol} {field}", None, UDP), UNKNOWN)
     known = PAYLOAD.get((protocol, field))
     if known:
         return known

@@ -71,7 +71,8 @@ def _quoted(left: Any, right: Any) -> str:
 def _payload(body: Any) -> str:
     if "base" in body:
         return f"@{body['base']},{body['offset']},{body['len']}"
-    return f"{body['protocol']} {body['field']}"
+    tunnel = f"{body['tunnel']} " if "tunnel" in body else ""
+    return f"{tunnel}{body['protocol']} {body['field']}"
 
 
 def _ct(body: Any) -> str:

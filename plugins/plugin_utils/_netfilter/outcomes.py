@@ -5,12 +5,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 
 from ...module_utils._core.addressset import AddressSet, to_address
-from ...module_utils._core.ranges import RangeSet
-from .chains import End, Place
+from ...module_utils._core.ranges import RangeSet, partition
+from .chains import End, Place, Trails
 from .model import Fate, Outcome, Packet, Step
 
 _WHAT = {"arrival": "the packet", "answer": "the answer", "established": "the connection begins, and its next packet"}
@@ -44,18 +44,24 @@ def _with_source(outcome: Outcome, clients: RangeSet, version: int) -> Outcome:
 
 def _parted(everyone: RangeSet, ends: Sequence[End]) -> list[tuple[RangeSet, list[End]]]:
     """The clients in parts that share all their ends."""
-    parts: list[tuple[RangeSet, list[End]]] = [(everyone, [])]
-    for end in ends:
-        after: list[tuple[RangeSet, list[End]]] = []
-        for clients, known in parts:
-            common = clients & end.flow.clients
-            if common:
-                after.append((common, [*known, end]))
-            rest = clients - common if common else clients
-            if rest:
-                after.append((rest, known))
-        parts = after
-    return parts
+    ends = [part for end in ends for part in _by_trail(end)]
+    certain = not any(end.flow.assumptions for end in ends)
+    if certain and sum(end.flow.clients.size for end in ends) == everyone.size:
+        return [(end.flow.clients, [end]) for end in ends]
+    parts = partition([end.flow.clients for end in ends])
+    return [(clients, [ends[position] for position in positions]) for positions, clients in parts]
+
+
+def _by_trail(end: End) -> Iterator[End]:
+    """The end of a flow that was made of several, as those of each."""
+    trail = end.flow.trail
+    if end.fate is not Fate.PASSES or not trail or not isinstance(trail[0], Trails):
+        yield end
+        return
+    for clients, before in trail[0].ways:
+        common = end.flow.clients & clients
+        if common:
+            yield replace(end, flow=replace(end.flow.with_clients(common), trail=(*before, *trail[1:])))
 
 
 def _outcome(packet: Packet, ends: list[End]) -> Outcome:

@@ -5,7 +5,6 @@
 
 from __future__ import annotations
 
-from bisect import bisect_left
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import repeat
 from socket import AF_INET, AF_INET6, inet_pton
@@ -20,11 +19,12 @@ Box = tuple[Range, ...]  # one closed range of numbers a dimension
 class SetContent:
     """An immutable set of points in one or more dimensions, built from boxes."""
 
-    __slots__ = ("_boxes", "_exact", "_ranges", "dimensions")
+    __slots__ = ("_boxes", "_exact", "_ranges", "_split", "dimensions")
 
     def __init__(self, dimensions: int, boxes: Iterable[Box]) -> None:
         """``boxes`` of exactly ``dimensions`` ranges each; they may overlap."""
         self.dimensions = dimensions
+        self._split: tuple[RangeSet, RangeSet, RangeSet] | None = None
         self._ranges: RangeSet | None = None
         self._exact: set[tuple[int, ...]] = set()
         self._boxes: list[Box] = []
@@ -61,6 +61,13 @@ class SetContent:
             possible = possible or holds is not None
             sure = sure or bool(holds)
         return sure, possible
+
+    def split(self, numbers: RangeSet) -> tuple[RangeSet, RangeSet]:
+        """Which of the numbers are in this set of one dimension, and which are not; the last answer is kept."""
+        if self._split is None or self._split[0] != numbers:
+            ranges = self._ranges or RangeSet()
+            self._split = numbers, numbers & ranges, numbers - ranges
+        return self._split[1], self._split[2]
 
     def along(self, values: Sequence[Value], shared: int) -> tuple[RangeSet, RangeSet]:
         """The numbers of dimension ``shared`` for which the point is surely in the set, and for which it may be."""
@@ -109,12 +116,6 @@ def relation(box: Box, values: Sequence[Value], *, skip: int | None) -> bool | N
                 return None
             whole = whole and common == value
     return whole
-
-
-def apart(values: RangeSet, low: int, high: int) -> bool:
-    """Whether no number of a set lies between two others; logarithmic."""
-    index = bisect_left(values.ranges, (high + 1, 0))
-    return index == 0 or values.ranges[index - 1][1] < low
 
 
 def address_numbers(version: int, texts: Sequence[str]) -> Sequence[int]:

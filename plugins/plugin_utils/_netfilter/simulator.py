@@ -16,7 +16,7 @@ from dataclasses import dataclass, replace
 
 from ...module_utils._core.ranges import RangeSet
 from .addresstypes import addresses_of_types
-from .chains import ChainRunner, Place
+from .chains import ChainRunner, Place, together
 from .flow import (
     ABSENT,
     ANSWERING_FLAGS,
@@ -117,7 +117,10 @@ class _Journey:
         self.runner.stage = stage
         local, forwarded = self._arrive(flows)
         self.runner.stage = "answer"
-        answers = [*self._answer(local, forwarded=False), *self._answer(forwarded, forwarded=True)]
+        answers = [
+            *self._answer(together(local), forwarded=False),
+            *self._answer(together(forwarded), forwarded=True),
+        ]
         return [flow for flow in answers if self._is_received(flow)]
 
     def _arrive(self, flows: list[Flow]) -> tuple[list[Flow], list[Flow]]:
@@ -292,6 +295,7 @@ def _answer_of(flow: Flow) -> Flow:
         oif=None,
         mark=0,
         ct_zone=0,
+        template=False,
         packet_type=0,
         tracking="none",
         state=STATE_ESTABLISHED,
@@ -314,6 +318,7 @@ def _next_of(answer: Flow, iif: str) -> Flow:
         oif=None,
         mark=0,
         ct_zone=0,
+        template=False,
         packet_type=0,
         tracking="none",
         status=answer.status | STATUS_ASSURED,

@@ -90,11 +90,24 @@ class NoEffect:
 
 @dataclass(frozen=True)
 class Notrack:
-    """Keep conntrack from looking at the packet. Without effect once it has (linux: nft_notrack_eval, xt_CT)."""
+    """Keep conntrack from looking at the packet.
+
+    Without effect once it has, or once a connection is prepared for it (linux: nft_notrack_eval, xt_CT).
+    """
 
     def apply(self, flow: Flow) -> Effects:
         """See Statement."""
-        return ((replace(flow, tracking="untracked") if flow.tracking == "none" else flow, None),)
+        keeps = flow.tracking == "none" and not flow.template
+        return ((replace(flow, tracking="untracked") if keeps else flow, None),)
+
+
+@dataclass(frozen=True)
+class Template:
+    """Prepare a connection for conntrack's hook, as xt_CT does; rules before the hook then see a new one."""
+
+    def apply(self, flow: Flow) -> Effects:
+        """See Statement."""
+        return ((replace(flow, template=True) if flow.tracking == "none" else flow, None),)
 
 
 _SETTABLE = {
@@ -125,6 +138,10 @@ class SetField:
             return flow, NEXT_RULE
         if self.field in _OF_CONNECTION and flow.tracking != "tracked":
             return flow, None
+        if self.field is Field.CT_ZONE:
+            if flow.template or flow.tracking == "tracked":  # of the first that is set (nft_ct_set_zone_eval)
+                return flow, None
+            flow = replace(flow, template=flow.tracking == "none")
         if isinstance(value, RangeSet):
             value = simplified(value)
         return _written(flow, self.field, value), None

@@ -22,6 +22,7 @@ from .statements import (
     Notrack,
     SetField,
     Statement,
+    Template,
     goto,
     jump,
     reject,
@@ -157,7 +158,8 @@ def _ct(target: Section, _version: int, _chain: str) -> Iterator[Statement]:
             yield SetField(Field.CT_ZONE, zone)
         elif option.name in ("--zone-orig", "--zone-reply"):
             yield undecided("conntrack keeps the two directions of the connection apart")
-    yield NoEffect("CT")
+    if not any(option.name == "--notrack" for option in target.options):
+        yield Template()
 
 
 def _translate(kind: Translation, option_name: str) -> Callable[[Section, int, str], Iterator[Statement]]:

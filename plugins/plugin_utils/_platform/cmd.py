@@ -35,15 +35,20 @@ def quote(text: str) -> str:
     return text if _PLAIN.match(text) else f'"{text}"'
 
 
+def line(argv: Sequence[str]) -> str:
+    """One command line. Raises InputError where it would be cut off, and as ``quote`` does."""
+    text = " ".join(map(quote, argv))
+    if len(text) > LINE_AT_MOST - 100:  # room for an expanded variable and the redirections
+        raise InputError(f"a command line of {len(text)} characters is too long for cmd.exe: {text[:60]}...")
+    return text
+
+
 def part(name: str, argv: Sequence[str]) -> str:
     """Lines that run one native program as a named part of the output. What it says on standard error is dropped."""
     if not _PART_NAME.match(name):
         raise InputError(f"{name!r} cannot name a part of a script's output")
-    line = " ".join(map(quote, argv))
-    if len(line) > LINE_AT_MOST - 100:  # room for an expanded variable and the redirections
-        raise InputError(f"a command line of {len(line)} characters is too long for cmd.exe: {line[:60]}...")
     return (
-        f"echo !m! begin {name}\n{line} <nul 2>nul\n"
+        f"echo !m! begin {name}\n{line(argv)} <nul 2>nul\n"
         f"set rc=!errorlevel!\necho !m! errors\necho.\necho !m! end {name} !rc!\n"
     )
 

@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Protocol as Shape
 from typing import TypeVar
 
-from ...module_utils._core.addressset import Address, AddressSet
+from ...module_utils._core.addressset import MOST_COUNTED, Address, AddressSet
 from ...module_utils._core.records import Decision, Path, Requirement, Verdict, verdict_of
 from ...module_utils._core.vocabulary import Protocol, VerdictStatus
 from .interface import Request
@@ -101,7 +101,8 @@ def _path(judgement: Judged, whole: AddressSet, text: str, destination: Address)
 def _shown(source: AddressSet) -> str:
     """A set of addresses for people: its first parts, and how many more there are."""
     texts, rest = source.listed(_PARTS_SHOWN)
-    return ", ".join(texts) + (f" and {rest} more" if rest else "")
+    more = f"more than {MOST_COUNTED}" if rest > MOST_COUNTED else rest
+    return ", ".join(texts) + (f" and {more} more" if rest else "")
 
 
 def _overall(statuses: set[VerdictStatus]) -> VerdictStatus:

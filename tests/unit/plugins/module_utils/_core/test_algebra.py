@@ -7,8 +7,11 @@ from __future__ import annotations
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address, ip_network
 
 import pytest
+from ansible_collections.agentless.audit_ports.plugins.module_utils._core import addressset as address_sets
+from ansible_collections.agentless.audit_ports.plugins.module_utils._core import ranges as range_algebra
 from ansible_collections.agentless.audit_ports.plugins.module_utils._core.addressset import (
     AddressSet,
+    overlaps,
     parse_address,
     to_address,
 )
@@ -41,6 +44,57 @@ def test_ranges_are_sets(left: list[tuple[int, int]], right: list[tuple[int, int
     assert bool(mine) == bool(a)
     assert (mine == theirs) == (a == b)
     assert a != b or hash(mine) == hash(theirs)
+
+
+@given(st.lists(pairs, max_size=40), range_lists, range_lists, pairs)
+def test_sets_of_very_many_ranges_are_sets(
+    many: list[tuple[int, int]], first: list[tuple[int, int]], second: list[tuple[int, int]], bounds: tuple[int, int]
+) -> None:
+    """What is kept in blocks answers as any other set does, whichever question comes first."""
+    low, high = sorted(bounds)
+    numbers = (members(many) - members(first)) - members(second)
+    other = RangeSet(second)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(range_algebra, "_BLOCK", 1)
+
+        def kept() -> RangeSet:
+            return RangeSet(many) - RangeSet(first) - RangeSet(second)
+
+        assert members(kept().ranges) == numbers
+        assert {number for number in range(UNIVERSE + 2) if number in kept()} == numbers
+        assert kept().meets(low, high) == bool(numbers & set(range(low, high + 1)))
+        assert members((kept() & RangeSet([(low, high)])).ranges) == numbers & set(range(low, high + 1))
+        assert members((RangeSet([(low, high)]) & kept()).ranges) == numbers & set(range(low, high + 1))
+        assert members((RangeSet([(low, high)]) - kept()).ranges) == set(range(low, high + 1)) - numbers
+        assert members((kept() | other).ranges) == numbers | members(second)
+        assert bool(kept()) == bool(numbers)
+        assert kept() == kept()
+        assert (kept() == other) == (numbers == members(second))
+        assert kept().size == len(numbers)
+        assert not numbers or kept().span == (min(numbers), max(numbers))
+        assert all(one[1] + 1 < two[0] for one, two in zip(kept(), list(kept())[1:]))
+
+
+@given(st.lists(range_lists, max_size=5))
+def test_a_partition_tells_who_holds_each_number(lists: list[list[tuple[int, int]]]) -> None:
+    parts = range_algebra.partition([RangeSet(item) for item in lists])
+    held = {number: tuple(at for at, item in enumerate(lists) if number in members(item)) for number in range(UNIVERSE)}
+    assert {number: holders for holders, part in parts for number in members(list(part)) if number < UNIVERSE} == {
+        number: holders for number, holders in held.items() if holders
+    }
+    assert len({holders for holders, _part in parts}) == len(parts)
+
+
+@given(range_lists, range_lists)
+def test_overlaps_of_many_sets_are_those_of_each_pair(
+    left: list[tuple[int, int]], right: list[tuple[int, int]]
+) -> None:
+    first = [AddressSet(v4=RangeSet([item])) for item in RangeSet(left)]
+    second = [AddressSet(v4=RangeSet([item])) for item in RangeSet(right)]
+    one_by_one = set(overlaps(first, second))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(address_sets, "_FEW_PAIRS", -1)
+        assert set(overlaps(first, second)) == one_by_one
 
 
 @given(range_lists)

@@ -232,11 +232,15 @@ def test_what_was_tried_is_told_to_the_letter() -> None:
     assert diagnose_one(None, shut).next_step == (
         f"Find who drops the packets of {SOURCE}: first the firewall of web1, then the devices on the path."
         f" Tried tcp/22 at {TARGET} from audit1 ({SOURCE}), 3 attempts: filtered, 3 SYNs in 2.1 s."
+        " As long as nobody can sign in to web1, the lookup agentless.audit_ports.commands writes the script that opens"
+        " it there."
     )
     ping = make_observation(S.FILTERED, protocol=Protocol.ICMP, port=None, attempts=1, source_address=None)
     assert diagnose_one(None, ping).next_step == (
         "Find who drops the packets of the audit host: first the firewall of web1, then the devices on the path."
         f" Tried icmp at {TARGET} from audit1, 1 attempt: filtered."
+        " As long as nobody can sign in to web1, the lookup agentless.audit_ports.commands writes the script that opens"
+        " it there."
     )
 
 

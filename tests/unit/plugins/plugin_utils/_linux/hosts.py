@@ -86,6 +86,9 @@ class FakeManager:
     def place(self, outcome: Outcome, packet: Packet) -> str:
         return "zone"
 
+    def place_again(self, opening: Opening, gone: Sequence[Opening]) -> str | None:
+        return opening.place
+
     def has(self, opening: Opening) -> bool:
         return opening in self.stored
 

@@ -333,13 +333,36 @@ def test_direct_rules_come_first() -> None:
     assert "dport 22" in judged.boot(packet("tcp/22"))[0].decided_by.text
 
 
-def test_direct_rules_that_let_in_are_unknown_with_the_iptables_backend() -> None:
-    rule = '<rule ipv="ipv4" table="filter" chain="INPUT" priority="1">-p tcp --dport 445 -j ACCEPT</rule>'
-    direct = f"<direct>{rule}</direct>"
-    judged = manager(changed={"/etc/firewalld/direct.xml": direct, CONF: "FirewallBackend=iptables\n"})
-    (part,) = judged.boot(packet("tcp/445"))
-    assert part.status is VerdictStatus.UNKNOWN
-    assert "-j ACCEPT" in part.decided_by.text
+_OF_INPUT = '<rule ipv="ipv4" table="filter" chain="INPUT" priority="1">'
+_NEW_CHAIN = (
+    '<chain ipv="ipv4" table="filter" chain="own"/><rule ipv="ipv4" table="filter" chain="own" priority="0">'
+    "-p tcp --dport 7777 -j ACCEPT</rule>"
+)
+
+
+@pytest.mark.parametrize(
+    ("direct", "expected"),
+    [
+        (f"{_OF_INPUT}-p tcp --dport 7777 -j ACCEPT</rule>", "open"),
+        (f"{_OF_INPUT.replace('ipv4', 'ipv6')}-p tcp --dport 7777 -j ACCEPT</rule>", "blocked"),
+        (f"{_OF_INPUT}-s 192.0.2.12 -j DROP</rule>{_OF_INPUT}-p tcp --dport 7777 -j ACCEPT</rule>", "blocked"),
+        ('<passthrough ipv="ipv4">-I INPUT -p tcp --dport 7777 -j ACCEPT</passthrough>', "open"),
+        ('<passthrough ipv="ipv4">-A INPUT -p tcp --dport 7777 -j ACCEPT</passthrough>', "blocked"),
+        ('<passthrough ipv="ipv4">-I INPUT 2 -p tcp --dport 7777 -j ACCEPT</passthrough>', "unknown"),
+        ('<passthrough ipv="ipv4">-t nat -I PREROUTING -p tcp -j ACCEPT</passthrough>', "unknown"),
+        (f"{_OF_INPUT}-j own</rule>{_NEW_CHAIN}", "open"),
+        (_NEW_CHAIN, "blocked"),
+        (f"{_OF_INPUT.replace('INPUT', 'OUTPUT')}-j ACCEPT</rule>", "unknown"),
+    ],
+)
+def test_direct_rules_are_a_part_of_the_input_chain_with_the_iptables_backend(direct: str, expected: str) -> None:
+    changed = {"/etc/firewalld/direct.xml": f"<direct>{direct}</direct>", CONF: "FirewallBackend=iptables\n"}
+    (part,) = manager(changed=changed).boot(packet("tcp/7777", "192.0.2.12"))
+    assert part.status.value == expected, part.decided_by.text
+    if expected == "unknown":
+        assert "direct rule" in part.decided_by.text
+    if expected == "open":
+        assert part.decided_by.text.startswith("direct rule: -A ")
 
 
 OPENINGS = (

@@ -16,8 +16,9 @@ from ansible_collections.agentless.audit_ports.plugins.plugin_utils._linux.netwo
     interface_of,
     parse_interfaces,
     parse_routes,
-    route_interfaces,
     split_answers,
+    strict_filter,
+    ways_back,
 )
 from ansible_collections.agentless.audit_ports.plugins.plugin_utils._netfilter.model import HostView
 
@@ -52,29 +53,44 @@ def test_interfaces() -> None:
 
 
 @pytest.mark.parametrize(
-    ("source", "interfaces"),
-    [("192.0.2.10", ("audit0",)), ("192.0.2.200", ("mgmt0",)), ("192.0.2.0/24", ("mgmt0", "audit0"))],
+    ("source", "parts"),
+    [
+        ("192.0.2.10", {"192.0.2.10": ("audit0",)}),
+        ("192.0.2.200", {"192.0.2.200": ("mgmt0",)}),
+        ("192.0.2.0/24", {"192.0.2.128/25": ("mgmt0",), "192.0.2.0/25": ("audit0",)}),
+    ],
 )
-def test_the_longest_prefix_decides_the_way_back(source: str, interfaces: tuple[str, ...]) -> None:
-    assert route_interfaces(VIEW, AddressSet.parse(source), 4) == interfaces
+def test_the_longest_prefix_decides_the_way_back(source: str, parts: dict[str, tuple[str, ...]]) -> None:
+    assert _back(VIEW, source) == parts
+
+
+def test_packets_arrive_by_the_side_of_the_address_or_of_the_way_back() -> None:
+    assert arrivals(VIEW, ("mgmt0",), HERE) == ("audit0", "mgmt0")
+    assert arrivals(VIEW, ("audit0",), HERE) == ("audit0",)
+    assert arrivals(VIEW, (), HERE) == ("audit0",)
 
 
 @pytest.mark.parametrize(
     ("filters", "expected"),
     [
-        ({}, ("audit0", "mgmt0")),
-        ({"net.ipv4.conf.all.rp_filter": "1"}, ("mgmt0",)),
-        ({"net.ipv4.conf.audit0.rp_filter": "1"}, ("mgmt0",)),
-        ({"net.ipv4.conf.all.rp_filter": "1", "net.ipv4.conf.audit0.rp_filter": "2"}, ("audit0", "mgmt0")),
-        ({"net.ipv4.conf.mgmt0.rp_filter": "1"}, ("audit0", "mgmt0")),
+        ({}, None),
+        ({"net.ipv4.conf.all.rp_filter": "1"}, "net.ipv4.conf.all.rp_filter"),
+        ({"net.ipv4.conf.audit0.rp_filter": "1"}, "net.ipv4.conf.audit0.rp_filter"),
+        ({"net.ipv4.conf.all.rp_filter": "1", "net.ipv4.conf.audit0.rp_filter": "2"}, None),
+        ({"net.ipv4.conf.all.rp_filter": "2", "net.ipv4.conf.audit0.rp_filter": "1"}, None),
+        ({"net.ipv4.conf.mgmt0.rp_filter": "1"}, None),
     ],
 )
-def test_arrivals(filters: dict[str, str], expected: tuple[str, ...]) -> None:
-    assert arrivals(VIEW, filters, AddressSet.parse("192.0.2.200"), HERE) == expected
+def test_the_strict_filter_of_an_interface(filters: dict[str, str], expected: str | None) -> None:
+    assert strict_filter(filters, "audit0") == expected
+
+
+def _back(view: HostView, source: str) -> dict[str, tuple[str, ...]]:
+    return {str(part): names for part, names in ways_back(view, AddressSet.parse(source), 4)}
 
 
 def test_a_route_that_leads_nowhere_hides_the_wider_ones() -> None:
-    assert route_interfaces(VIEW, AddressSet.parse("10.1.2.3"), 4) == ()
+    assert _back(VIEW, "10.1.2.3") == {"10.1.2.3": ()}
     assert [route.interface for route in VIEW.routes(4)] == ["audit0", "mgmt0", "mgmt0", ""]
 
 
@@ -85,7 +101,7 @@ def test_a_route_of_several_ways_is_all_of_them_but_those_that_are_dead() -> Non
         {"gateway": "203.0.113.2", "dev": "spare0", "weight": 1, "flags": ["dead", "linkdown"]},
     ]
     view = HostView((), parse_routes(json.dumps([{"dst": "default", "nexthops": ways}]), 4))
-    assert route_interfaces(view, AddressSet.parse("192.0.2.10"), 4) == ("audit0", "mgmt0")
+    assert _back(view, "192.0.2.10") == {"192.0.2.10": ("audit0", "mgmt0")}
 
 
 def test_routes_of_the_other_family_are_left_out() -> None:

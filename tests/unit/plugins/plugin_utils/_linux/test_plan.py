@@ -188,6 +188,30 @@ def test_a_source_that_left_the_list_is_withdrawn_and_the_others_stay() -> None:
     assert details(found).early == ()
 
 
+@pytest.mark.parametrize(
+    ("sources", "others", "added"),
+    [
+        ((AUDIT,), (), [AUDIT]),
+        (("192.0.2.10", "192.0.2.11"), (), ["192.0.2.10/31"]),
+        ((AUDIT,), (AUDIT,), []),
+        (("198.51.100.9",), (), []),
+    ],
+)
+def test_what_the_list_still_holds_of_a_network_that_left_it_stays_open(
+    sources: Sequence[str], others: Sequence[str], added: Sequence[str]
+) -> None:
+    """It is open by our own rule, which goes: it needs one of its own, and the way that Ansible came by stays."""
+    journal = owned(opening("192.0.2.0/24"), *map(opening, others))
+    peer = ip_address(AUDIT), 22
+    host = snapshot(table([SSH, ACCEPT]), FakeManager(boots=OPEN), journal=journal, hashes={FILE: "abc"}, peer=peer)
+    found = planned(host, request(sources=sources))
+    covered = AUDIT in sources
+    removed = ["allow tcp/22 from 192.0.2.0/24"] if covered else []
+    assert [step.before for step in found.changes.steps if step.before] == removed
+    assert bool(found.refusals) is not covered
+    assert [step.after for step in found.changes.steps if step.after] == [f"allow tcp/22 from {text}" for text in added]
+
+
 def test_withdrawing_everything_puts_the_files_back() -> None:
     host = snapshot(table([SSH, ACCEPT]), FakeManager(boots=OPEN), journal=owned(opening()), hashes={FILE: "abc"})
     found = details(planned(host, request(state="absent")))

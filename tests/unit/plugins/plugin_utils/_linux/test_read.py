@@ -23,7 +23,7 @@ def test_the_services_come_along_that_a_file_of_firewalld_names(awk: tuple[str, 
     included, last = '<service><include service="c"/></service>\n', '<port port="1"/><include service="a"/>\n'
     for name, text in {"a": included, "b-1": "B\n", "c": last, "d": "D\n", "e": "E\n"}.items():
         (shipped / f"{name}.xml").write_text(text)
-    zone = "<zone><service name=\"a\"/><service\n name='b-1'/><x y=\"../e\" z=\"192.0.2.0/24\"/></zone>\n"
+    zone = '<zone><service name="a"/><service\n name=\'b-1\'/><x y="../e" z="192.0.2.0/24"/></zone>\n'
     (own / "z.xml").write_text(zone)
     (tmp_path / "hosts").write_text('"d"\n')
     files = [str(own / "z.xml"), str(tmp_path / "hosts")]

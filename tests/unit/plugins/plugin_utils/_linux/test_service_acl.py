@@ -42,6 +42,12 @@ def test_units(allow: str, deny: str, expected: str) -> None:
     assert status(list(unit_denials("ssh", allow, deny)), "192.0.2.10") == expected
 
 
+def test_a_container_may_not_enforce_what_its_units_deny() -> None:
+    (denial,) = unit_denials("ssh", "", "192.0.2.10/32", contained=True)
+    assert (denial.status, "container" in denial.decision.text) == (VerdictStatus.UNKNOWN, True)
+    assert list(unit_denials("ssh", "", "", contained=True)) == []
+
+
 @pytest.mark.parametrize(
     ("allow", "deny", "expected"),
     [

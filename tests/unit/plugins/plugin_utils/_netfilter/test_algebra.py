@@ -46,7 +46,6 @@ from ansible_collections.agentless.audit_ports.plugins.plugin_utils._netfilter.m
 )
 from ansible_collections.agentless.audit_ports.plugins.plugin_utils._netfilter.sets import (
     SetContent,
-    apart,
 )
 from hypothesis import given
 from hypothesis import strategies as st
@@ -69,13 +68,6 @@ def flow(clients: RangeSet, **more: object) -> Flow:
 def points(ranges: RangeSet) -> set[int]:
     """The numbers of a small set."""
     return {number for low, high in ranges for number in range(low, high + 1)}
-
-
-@given(RANGES, SMALL, SMALL)
-def test_apart_is_an_empty_intersection(values: RangeSet, one: int, other: int) -> None:
-    """Nothing between two numbers."""
-    low, high = sorted((one, other))
-    assert apart(values, low, high) == (not values & RangeSet([(low, high)]))
 
 
 @given(BOXES, SMALL, SMALL)

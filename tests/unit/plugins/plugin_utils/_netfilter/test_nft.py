@@ -246,6 +246,7 @@ def test_negation_needs_the_field() -> None:
         (payload("ip6", "hoplimit"), "==", 64, "dropped"),
         (payload("sctp", "dport"), "==", 22, "dropped"),
         (payload("th", "dport"), "==", 22, "passes"),
+        ({"payload": {"tunnel": "vxlan", "protocol": "ip", "field": "saddr"}}, "==", "192.0.2.10", "dropped"),
         ({"exthdr": {"name": "frag"}}, "==", True, "dropped"),
         ({"ip option": {"name": "lsrr"}}, "==", False, "passes"),
         ({"tcp option": {"name": "maxseg", "field": "size"}}, "==", {"range": [1, 500]}, "undecided"),

@@ -11,6 +11,7 @@ on a part of the addresses and scaled, and its row says so. Politeness (the rate
 from __future__ import annotations
 
 import json
+import os
 import re
 import resource
 import shutil
@@ -33,6 +34,8 @@ WINDOW = 4000
 _SAMPLE = 1000  # addresses, of what takes too long for all of them
 _MOST_S = 120  # of the stream; what was not made by then is not counted
 _STREAM = 1_000_000
+# Python keeps what it has compiled, as it does wherever nobody forbids it.
+_ENVIRON = {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
 _LETTERS = {"o": "open", "c": "closed", "r": "rejected", "f": "filtered", "e": "error"}
 # An error number does not tell a rejection from a reset or from silence: those tools have a word for either.
 _NMAP_WORDS = {"open": {"open"}, "closed": {"closed"}, "filtered": {"filtered"}, "rejected": {"filtered"}}
@@ -85,7 +88,8 @@ class Bench:
         return ran._replace(wrong=wrong)
 
     def c_program(self, targets: Path | None = None, truth: Sequence[str] | None = None) -> Ran:
-        text = "".join(f"{line.rpartition(' ')[0]}\n" for line in (targets or self._plain).open(encoding="ascii"))
+        rows = (line.rpartition(" ")[0] for line in (targets or self._plain).open(encoding="ascii"))
+        text = "".join(f"{row}\n".replace("tcp/", "") for row in rows)
         output, ran = self._timed([str(self._client), str(WINDOW)], text)
         return ran._replace(wrong=_wrong((_LETTERS[letter] for letter in output.strip()), truth or self._truth))
 
@@ -141,14 +145,16 @@ class Bench:
 
     def _targets(self, name: str, rows: Sequence[tuple[str, int, str]]) -> Path:
         path = self._world.folder / name
-        path.write_text("".join(f"{address} {port} {service}\n" for address, port, service in rows), encoding="ascii")
+        text = "".join(f"{address} tcp/{port} {service}\n" for address, port, service in rows)
+        path.write_text(text, encoding="ascii")
         return path
 
     def _timed(self, command: Sequence[str], text: str = "") -> tuple[str, Ran]:
         before, begun = resource.getrusage(resource.RUSAGE_CHILDREN), time.monotonic()
         done = subprocess.run(
-            self._world.inside(command), input=text, capture_output=True, text=True, cwd=ROOT, timeout=600, check=False
-        )
+            self._world.inside(command), input=text, capture_output=True, text=True, cwd=ROOT, timeout=600, check=False,
+            env=_ENVIRON,
+        )  # fmt: skip
         seconds, after = time.monotonic() - begun, resource.getrusage(resource.RUSAGE_CHILDREN)
         if done.returncode:
             raise RuntimeError(f"{' '.join(command[:4])}: {done.stderr[-2000:]}")

@@ -5,8 +5,8 @@
 
     python -m tests.bench.reach_asyncio WINDOW TARGETS >ANSWERS
 
-Writes one letter for each line "address port service" of TARGETS, as reach_client.c does. A rejection gives the same
-error number as a reset, and asyncio tells no more than that.
+Writes one letter for each line "address tcp/port service" of TARGETS, as reach_client.c does. A rejection gives the
+same error number as a reset, and asyncio tells no more than that.
 """
 
 from __future__ import annotations
@@ -46,7 +46,7 @@ async def _main() -> None:
     resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
     rows = [line.split() for line in Path(path).read_text(encoding="ascii").splitlines()]
     answers = [""] * len(rows)
-    targets = ((index, row[0], int(row[1])) for index, row in enumerate(rows))
+    targets = ((index, row[0], int(row[1].partition("/")[2])) for index, row in enumerate(rows))
     await asyncio.gather(*(_work(targets, answers) for _worker in range(window)))
     print("".join(answers))
 

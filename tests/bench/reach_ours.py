@@ -5,8 +5,9 @@
 
     python -m tests.bench.reach_ours TARGETS OUTPUT '{"retries": 1, ...}'
 
-TARGETS has lines "address port service"; with "stream:NUMBER" in its place that many are made up, of closed ports of
-this machine, and read one by one. Prints the highest memory of the process, in MiB.
+TARGETS has lines "address tcp/port service", as the engine's own program reads them; with "stream:NUMBER" in its place
+that many are made up, of closed ports of this machine, and read one by one. Prints the highest memory of the process,
+in MiB.
 """
 
 from __future__ import annotations
@@ -19,17 +20,10 @@ from pathlib import Path
 
 from ansible_collections.agentless.audit_ports.plugins.module_utils._core.vocabulary import Protocol
 from ansible_collections.agentless.audit_ports.plugins.module_utils._probe.engine import Engine
-from ansible_collections.agentless.audit_ports.plugins.module_utils._probe.lines import line_of
+from ansible_collections.agentless.audit_ports.plugins.module_utils._probe.program import Places
 from ansible_collections.agentless.audit_ports.plugins.module_utils._probe.records import Probe, ProbeOptions
 
 _IMPOLITE = {"rate_per_s": 1e9, "per_host": 1000}
-
-
-def _listed(path: str) -> Iterator[Probe]:
-    with open(path, encoding="ascii") as file:
-        for index, line in enumerate(file):
-            address, port, service = line.split()
-            yield Probe(index, address, "bench", address, Protocol.TCP, int(port), service)
 
 
 def _made_up(count: int) -> Iterator[Probe]:
@@ -43,11 +37,15 @@ def main() -> None:
     targets, output, options = sys.argv[1:]
     kind, _colon, count = targets.partition(":")
     gc.disable()
-    probes = _made_up(int(count)) if kind == "stream" else list(_listed(targets))
     engine = Engine(ProbeOptions(**{**_IMPOLITE, **json.loads(options)}))
+    if kind == "stream":
+        lines = engine.lines(_made_up(int(count)))
+    else:
+        places = Places(targets)
+        lines = engine.lines(places, processes=places.processes)
     with Path(output).open("w", encoding="ascii") as file:
-        for probe, address, outcome in engine.answers(probes):
-            file.write(line_of(probe, address, outcome, "bench") + "\n")
+        for line in lines:
+            file.write(line + "\n")
     status = Path("/proc/self/status").read_text(encoding="ascii")
     print(int(status.partition("VmHWM:")[2].split()[0]) / 1024)
 

@@ -13,7 +13,8 @@ from __future__ import annotations
 import socket
 import time
 from collections import OrderedDict, deque
-from collections.abc import Generator, Iterable, Iterator, Sequence
+from collections.abc import Generator, Iterable, Iterator, Sequence, Sized
+from itertools import islice
 from typing import Tuple
 
 from .._core.records import Observation
@@ -24,12 +25,13 @@ from .followups import RAW_PRINT, Conclusion, advance, conclude, opening
 from .guards import Means
 from .icmp import EchoChannel, EchoJob, PingJob, Runner
 from .judge import judge_local
+from .lines import line_of
 from .loop import Job, Loop
 from .names import Names, Resolution, Resolver, parse_endpoint, resolve_by_system
 from .records import Endpoint, Outcome, Probe, ProbeOptions, observe
-from .shards import Answer, Shards, shards_for
+from .shards import Answer, Shards, Source, shards_for
 from .spread import Host, Question, Spreader, Taken
-from .tcp import TcpJob
+from .tcp import PlainTcpJob, TcpJob
 from .udp import UdpChannel, UdpJob
 from .workers import Workers
 
@@ -41,7 +43,7 @@ _GREETED_ONCE = frozenset({"ssh"})  # sshd and fail2ban hold repeated greetings 
 class _Kind:
     """What holds for all probes that ask the same, of whatever host.
 
-    ``is_plain``: a TCP connection alone is the answer, and no further question follows from it.
+    ``is_plain``: a TCP connection alone is the answer, every time, and no further question follows from it.
     """
 
     __slots__ = ("greets_once", "is_plain", "question", "unverifiable")
@@ -52,6 +54,8 @@ class _Kind:
         self.greets_once = probe.service in _GREETED_ONCE
         self.is_plain = (
             probe.protocol is Protocol.TCP
+            and self.unverifiable is None
+            and not self.greets_once
             and converse(probe, options) is None
             and not (options.service_check and probe.service == RAW_PRINT)
         )
@@ -105,11 +109,12 @@ class Engine:
             yield probe.index, observe(probe, address, outcome, vantage)
 
     def answers(self, probes: Iterable[Probe]) -> Generator[Answer, None, None]:
-        """The same in the engine's own form, which costs less where nobody wants records."""
+        """The same in the engine's own form."""
         if isinstance(probes, Sequence) and self._sends_itself and self._shards == 1:
             count = shards_for(probes)
             if count > 1:
-                yield from self._sharded(probes, count)
+                with self._shards_of(probes, count) as shards:
+                    yield from shards.answers(probes)
                 return
         source = iter(probes)
         try:
@@ -125,15 +130,27 @@ class Engine:
         finally:
             self.close()
 
-    def _sharded(self, probes: Sequence[Probe], count: int) -> Iterator[Answer]:
+    def lines(self, probes: Iterable[Probe], *, processes: int = 1) -> Iterator[str]:
+        """The same as JSON lines without their end, which costs the least.
+
+        More ``processes`` than one take ``probes`` of addresses only, numbered in order, that each can go through.
+        """
+        if processes > 1 and isinstance(probes, Sized):
+            with self._shards_of(probes, processes, lines=True) as shards:
+                yield from shards.lines()
+            return
+        vantage = self._options.vantage
+        for probe, address, outcome in self.answers(probes):
+            yield line_of(probe, address, outcome, vantage)
+
+    def _shards_of(self, probes: Source, count: int, *, lines: bool = False) -> Shards:
         def run(share: Iterable[Probe], options: ProbeOptions) -> Iterator[Answer]:
             engine = Engine(options, runner=self._runner, shards=count)
             engine._end = self._end
             return engine.answers(share)
 
         self.close()
-        with Shards(probes, self._options, count=count, run=run) as shards:
-            yield from shards.answers()
+        return Shards(probes, self._options, count=count, run=run, lines=lines)
 
     def close(self) -> None:
         """Close every socket and end every thread, whatever is in flight."""
@@ -155,13 +172,21 @@ class Engine:
 
     def _take_in(self, source: Iterator[Probe]) -> bool:
         """Read probes up to the bound. Whether there may be more."""
-        while self._accepted < constants.LOOKAHEAD:
-            probe = next(source, None)
-            if probe is None:
-                return False
-            self._accepted += 1
-            self._accept(probe)
-        return True
+        room = constants.LOOKAHEAD - self._accepted
+        batch = list(islice(source, room))
+        self._accepted += len(batch)
+        kinds, hosts, add = self._kinds, self._hosts, self._spreader.add
+        for probe in batch:
+            question = (probe.port, probe.protocol, probe.service)
+            kind, host = kinds.get(question), hosts.get(probe.address)
+            if kind is None or host is None or not kind.is_plain:
+                self._accept(probe)
+            elif question in host.asked:
+                host.asked[question].append(probe)
+            else:
+                host.asked[question] = [probe]
+                add(host, probe)
+        return len(batch) == room
 
     def _accept(self, probe: Probe) -> None:
         kind = self._kind(probe)
@@ -248,9 +273,10 @@ class Engine:
 
     def _start(self, host: Host, probe: Probe, now: float, jobs: list[Job]) -> bool:
         """Start a job and add it; False where the machine has no means for it at the moment."""
+        kind = self._kinds.get((probe.port, probe.protocol, probe.service))
         try:
-            if self._sends_itself and self._kind(probe).is_plain:
-                job: Job = TcpJob(self._loop, probe, host, means=self._means, conversation=None)
+            if kind is not None and kind.is_plain and self._sends_itself:
+                job: Job = PlainTcpJob(self._loop, probe, host, self._means)
             else:
                 job = self._make_job(probe, host)
             job.begin(now)
@@ -291,9 +317,10 @@ class Engine:
     def _collect(self) -> Iterable[Answer]:
         """Take the outcomes of the jobs that have finished, and hand out all that there are."""
         finished, self._loop.finished = self._loop.finished, []
+        ended, settle = self._running.discard, self._settle
         for job, outcome in finished:
-            self._running.discard(job)
-            self._settle(job.probe, job.host, outcome)
+            ended(job)
+            settle(job.probe, job.host, outcome)
         done, self._done = self._done, []
         return done
 

@@ -5,7 +5,6 @@
 
 from __future__ import annotations
 
-import errno
 import os
 import re
 import socket
@@ -142,8 +141,11 @@ class PingJob(Job):
         self._runner = runner
 
     def begin(self, now: float) -> None:
-        """Start the program."""
+        """Start the program, where there is somebody to run it."""
         options = self._means.options
+        if self._runner is None:
+            self.finish(Outcome(ObservationStatus.LOCAL_ERROR, f"{_NO_SOCKET}; the ping program is not used here"))
+            return
         self._means.bucket.spent += 1
         self.tries = options.retries + 1
         patience_s = ceil(options.retries * constants.DATAGRAM_INTERVAL_S + options.timeout_s)
@@ -151,7 +153,8 @@ class PingJob(Job):
         command = ["ping", "-n", "-c", "1", "-w", str(patience_s), self.endpoint.address]
         if options.source_address is not None:
             command[1:1] = ["-I", options.source_address]
-        self._workers.call(lambda: self._run(command), lambda answer: self._told(answer, patience_s))
+        runner = self._runner
+        self._workers.call(lambda: _run(runner, command), lambda answer: self._told(answer, patience_s))
 
     def wake(self, now: float) -> None:
         """The program did not end in time."""
@@ -164,14 +167,6 @@ class PingJob(Job):
         """Finish without the program's answer."""
         self.finish(Outcome(ObservationStatus.LOCAL_ERROR, f"not probed to the end: {reason}"))
 
-    def _run(self, command: list[str]) -> tuple[int, str] | OSError:
-        if self._runner is None:
-            return OSError(errno.ENOENT, "no ping program")
-        try:
-            return self._runner(command)
-        except OSError as error:
-            return error
-
     def _told(self, answer: Union[Tuple[int, str], OSError], patience_s: float) -> None:  # noqa: UP006, UP007
         if isinstance(answer, OSError):
             self.finish(Outcome(ObservationStatus.LOCAL_ERROR, NO_MEANS))
@@ -181,10 +176,18 @@ class PingJob(Job):
         self.finish(Outcome(refusal.status, refusal.evidence, service, rtt_s, self.tries))
 
 
-NO_MEANS = (
+def _run(runner: Runner, command: list[str]) -> tuple[int, str] | OSError:
+    try:
+        return runner(command)
+    except OSError as error:
+        return error
+
+
+_NO_SOCKET = (
     "the vantage may not send ICMP echo requests: widen the sysctl net.ipv4.ping_group_range to a group of this user,"
-    " grant CAP_NET_RAW, or install the ping program"
+    " or grant CAP_NET_RAW"
 )
+NO_MEANS = f"{_NO_SOCKET}, or install the ping program"
 
 
 def judge_ping(code: int, output: str, *, target: str, tries: int, waited_s: float) -> tuple[Refusal, float | None]:

@@ -15,9 +15,9 @@ def line_of(probe: Probe, address: str | None, outcome: Outcome, vantage: str) -
     status, evidence, service, rtt_s, attempts, source, _said = outcome
     return (
         f'{{"index":{probe.index},"requirement":{quote(probe.requirement)},"host":{quote(probe.host)},'
-        f'"address":{_text(address)},"protocol":"{probe.protocol.value}",'
-        f'"port":{"null" if probe.port is None else probe.port},"status":"{status.value}",'
-        f'"service":"{service.value}","evidence":{quote(evidence)},'
+        f'"address":{_text(address)},"protocol":{quote(probe.protocol)},'
+        f'"port":{"null" if probe.port is None else probe.port},"status":{quote(status)},'
+        f'"service":{quote(service)},"evidence":{quote(evidence)},'
         f'"rtt_ms":{"null" if rtt_s is None else round(rtt_s * 1000, 3)},"attempts":{attempts},'
         f'"vantage":{quote(vantage)},"source_address":{_text(source)}}}'
     )

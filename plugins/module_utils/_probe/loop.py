@@ -17,6 +17,7 @@ from .spread import Host
 from .wheel import Wheel
 
 READABLE, WRITABLE, ERROR, HUNG_UP = 1, 4, 8, 16  # the same numbers in poll(2) and epoll(7)
+_EDGES = 1 << 31  # epoll(7), EPOLLET: tell of what changes, and not again of what still is
 
 
 class Watcher(ABC):
@@ -80,9 +81,17 @@ class Loop:
         self._poller.register(fd, mask)
         self._watchers[fd] = watcher
 
-    def rewatch(self, fd: int, mask: int) -> None:
-        """Change what a watched descriptor is watched for."""
-        self._poller.modify(fd, mask)
+    def watch_stream(self, fd: int, watcher: Watcher) -> None:
+        """Tell ``watcher`` once when the connect is over, and behind ``listen`` when something comes.
+
+        What has come must then be read to its end: it may not be told of again.
+        """
+        self._poller.register(fd, self._poller.of_a_stream)
+        self._watchers[fd] = watcher
+
+    def listen(self, fd: int) -> None:
+        """The stream is connected: from now on tell of what comes."""
+        self._poller.listen(fd)
 
     def unwatch(self, fd: int) -> None:
         """Stop watching; does nothing for a descriptor that is not watched."""
@@ -135,29 +144,38 @@ class _Epoll:
     # Unless a child process, forked meanwhile, still has it: then a closed descriptor may be told of once more, maybe
     # under the number of a new one. Watchers look for themselves what is there.
     forgets_what_is_closed = True
+    of_a_stream = READABLE | WRITABLE | _EDGES
 
     def __init__(self) -> None:
         epoll = select.epoll()
-        self.register, self.modify, self.unregister = epoll.register, epoll.modify, epoll.unregister
+        self.register, self.unregister = epoll.register, epoll.unregister
         self.close = epoll.close
         self._poll = epoll.poll
 
     def poll(self, timeout_s: float) -> list[tuple[int, int]]:
         return self._poll(timeout_s, constants.EVENTS)
 
+    def listen(self, fd: int) -> None:
+        """It is listened to from the beginning."""
+
 
 class _Poll:
     """poll(2) with epoll's units, for systems without epoll."""
 
     forgets_what_is_closed = False
+    of_a_stream = WRITABLE
 
     def __init__(self) -> None:
         poll = select.poll()
-        self.register, self.modify, self.unregister = poll.register, poll.modify, poll.unregister
-        self._poll = poll.poll
+        self.register, self.unregister = poll.register, poll.unregister
+        self._modify, self._poll = poll.modify, poll.poll
 
     def poll(self, timeout_s: float) -> list[tuple[int, int]]:
         return self._poll(timeout_s * 1000)
+
+    def listen(self, fd: int) -> None:
+        """Being writable is no news any more."""
+        self._modify(fd, READABLE)
 
     def close(self) -> None:
         pass

@@ -24,12 +24,14 @@ from .._core.errors import InputError
 from .._core.vocabulary import Protocol
 from . import constants
 from .engine import Engine
-from .lines import line_of
+from .names import parse_endpoint
 from .records import Probe, ProbeOptions
+from .shards import processes_for
 
 _INTERRUPTED = 130  # 128 + SIGINT, as shells have it
 _USAGE = 2
 _BAR_CELLS = 30
+_KNOWN = 4096
 _BAR_PERIOD_S = 0.2
 _WIRES = {protocol.value: protocol for protocol in (Protocol.TCP, Protocol.UDP, Protocol.ICMP)}
 
@@ -104,13 +106,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
     )
     try:
         with ExitStack() as stack:
-            source = stack.enter_context(open(given.file, encoding="utf-8")) if given.file else sys.stdin
+            places = Places(given.file) if given.file else None
             sink = stack.enter_context(open(given.output, "w", encoding="ascii")) if given.output else sys.stdout
-            drawn = Bar(sys.stderr, _count(source))
+            drawn = Bar(sys.stderr, len(places) if places else None)
             stack.callback(drawn.end)
             engine = stack.enter_context(Engine(options))
-            for probe, address, outcome in engine.answers(_places(source)):
-                sink.write(line_of(probe, address, outcome, options.vantage) + "\n")
+            for line in engine.lines(places or parse_places(sys.stdin), processes=places.processes if places else 1):
+                sink.write(line + "\n")
                 if drawn.step():
                     sink.flush()
             sink.flush()
@@ -125,20 +127,50 @@ def main(arguments: Sequence[str] | None = None) -> int:
     return 0
 
 
-def _places(source: Iterable[str]) -> Iterator[Probe]:
-    lines = (line for line in source if line.strip() and not line.startswith("#"))
-    for index, line in enumerate(lines):
-        yield parse_place(line, index)
+def parse_places(source: Iterable[str]) -> Iterator[Probe]:
+    """The probes that the lines ask for; empty ones and comments ask for none."""
+    known: dict[str, Probe] = {}  # by what stands behind the address: few different ones, of many addresses
+    index = 0
+    for line in source:
+        address, space, question = line.strip().partition(" ")
+        if not address or line.startswith("#"):
+            continue
+        like = known.get(question) if space else None
+        if like is None:
+            probe = parse_place(line, index)
+            if probe.address == address and len(known) < _KNOWN:
+                known[question] = probe
+        else:
+            probe = Probe(index, address, like.requirement, address, like.protocol, like.port, like.service)
+        yield probe
+        index += 1
 
 
-def _count(source: TextIO) -> int | None:
-    """How many places there are to come, where that can be looked up without taking them."""
-    if not source.seekable():
-        return None
-    start = source.tell()
-    count = sum(1 for line in source if line.strip() and not line.startswith("#"))
-    source.seek(start)
-    return count
+class Places:
+    """The probes that the lines of a file ask for, read anew by everybody who goes through them.
+
+    ``processes``: how many of them the probes are worth. Raises OSError where the file cannot be read.
+    """
+
+    def __init__(self, path: str) -> None:
+        self._path = path
+        self._count = 0
+        are_addresses, known = True, ""
+        with open(path, encoding="utf-8") as file:
+            for line in file:
+                if line.strip() and not line.startswith("#"):
+                    self._count += 1
+                    address = line.split(None, 1)[0]
+                    if are_addresses and address != known:
+                        are_addresses, known = parse_endpoint(address) is not None, address
+        self.processes = processes_for(self._count) if are_addresses else 1
+
+    def __len__(self) -> int:
+        return self._count
+
+    def __iter__(self) -> Iterator[Probe]:
+        with open(self._path, encoding="utf-8") as file:
+            yield from parse_places(file)
 
 
 def _parser() -> argparse.ArgumentParser:

@@ -16,42 +16,68 @@ import select
 import signal
 import struct
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
-from typing import Any, Callable, Iterable, Optional, Tuple
+from itertools import islice
+from typing import Any, Callable, Optional, Protocol, Tuple
 
 from .._core.vocabulary import ObservationStatus, ServiceStatus
 from . import constants
+from .lines import line_of
 from .names import parse_endpoint
 from .records import Outcome, Probe, ProbeOptions
 
 Answer = Tuple[Probe, Optional[str], Outcome]  # a probe, the address that was probed for it, and what came of that
 # Makes the probes with these options, in this process alone.
-Run = Callable[[Iterable[Probe], ProbeOptions], Iterable[Answer]]
+Run = Callable[["Iterable[Probe]", ProbeOptions], "Iterable[Answer]"]
+_Row = Tuple[Any, ...]  # the number of a probe, and what is told of it
 
 _LENGTH = struct.Struct("=I")
 _STATUS = {status.value: status for status in ObservationStatus}
 _SERVICE = {service.value: service for service in ServiceStatus}
+_WORD: dict[str, str] = {word: word.value for word in (*ObservationStatus, *ServiceStatus)}
+
+
+class Source(Protocol):
+    """Probes that everybody can go through by himself, and how many they are."""
+
+    def __len__(self) -> int: ...
+
+    def __iter__(self) -> Iterator[Probe]: ...
 
 
 def shards_for(probes: Sequence[Probe]) -> int:
     """How many processes these probes are worth: 1 unless they are many, all of addresses, and numbered in order."""
-    if len(probes) < constants.SHARD_FROM or not hasattr(os, "sched_getaffinity"):
-        return 1
-    if threading.active_count() > 1:  # a thread may hold a lock that a forked process would wait for
+    if processes_for(len(probes)) == 1:
         return 1
     if any(probe.index != number for number, probe in enumerate(probes)):
         return 1
     if not all(map(parse_endpoint, {probe.address for probe in probes})):
         return 1
+    return processes_for(len(probes))
+
+
+def processes_for(count: int) -> int:
+    """How many processes so many probes are worth on this machine."""
+    if count < constants.SHARD_FROM or not hasattr(os, "sched_getaffinity"):
+        return 1
+    if threading.active_count() > 1:  # a thread may hold a lock that a forked process would wait for
+        return 1
     return max(1, min(len(os.sched_getaffinity(0)), constants.SHARDS))
 
 
 class Shards:
-    """The processes of one run. Use as a context manager: none of them is left behind."""
+    """The processes of one run. Use as a context manager: none of them is left behind.
 
-    def __init__(self, probes: Sequence[Probe], options: ProbeOptions, *, count: int, run: Run) -> None:
+    ``probes`` are numbered in order; each process goes through them by itself, and so does this one for what is lost.
+    ``lines`` says which of the two forms is wanted: JSON lines, which the processes make, or answers.
+    """
+
+    def __init__(
+        self, probes: Source, options: ProbeOptions, *, count: int, run: Run, lines: bool = False
+    ) -> None:
         self._probes = probes
+        self._vantage = options.vantage
         self._untold = bytearray(b"\1") * len(probes)
         self._children: dict[int, int] = {}  # the processes, by the pipe that they tell through
         share = replace(
@@ -59,12 +85,27 @@ class Shards:
             rate_per_s=options.rate_per_s / count,
             concurrency=max(constants.LEAST_WINDOW, options.concurrency // count),
         )
+        form = self._as_lines if lines else _rows
         for number in range(count):
             mine = (probe for probe in probes if hash(probe.address) % count == number)
-            self._start(lambda mine=mine: run(mine, share))  # type: ignore[misc]
+            self._start(lambda mine=mine: form(run(mine, share)))  # type: ignore[misc]
 
-    def answers(self) -> Iterator[Answer]:
-        """What all of them found, in the order in which it comes."""
+    def answers(self, probes: Sequence[Probe]) -> Iterator[Answer]:
+        """What all of them found of these ``probes``, in the order in which it comes."""
+        for index, address, status, evidence, service, rtt_s, attempts, source in self._told():
+            outcome = Outcome(_STATUS[status], evidence, _SERVICE[service], rtt_s, attempts, source)
+            yield probes[index], address, outcome
+        yield from self._lost()
+
+    def lines(self) -> Iterator[str]:
+        """The same as JSON lines."""
+        for _index, line in self._told():
+            yield line
+        for answer in self._lost():
+            yield line_of(*answer, self._vantage)
+
+    def _told(self) -> Iterator[_Row]:
+        untold = self._untold
         poller = select.poll()
         pending = dict.fromkeys(self._children, b"")
         for pipe in pending:
@@ -77,8 +118,9 @@ class Shards:
                     del pending[pipe]
                     continue
                 rows, pending[pipe] = _unpack(pending[pipe] + data)
-                yield from map(self._told, rows)
-        yield from self._lost()
+                for row in rows:
+                    untold[row[0]] = 0
+                yield from rows
 
     def __enter__(self) -> Shards:
         return self
@@ -90,7 +132,7 @@ class Shards:
             os.waitpid(child, 0)
         self._children.clear()
 
-    def _start(self, run: Callable[[], Iterable[Answer]]) -> None:
+    def _start(self, run: Callable[[], Iterable[_Row]]) -> None:
         pipe, end = os.pipe()
         child = os.fork()
         if child:
@@ -105,10 +147,10 @@ class Shards:
         finally:
             os._exit(0)
 
-    def _told(self, row: tuple[Any, ...]) -> Answer:
-        index, address, status, evidence, service, *others = row
-        self._untold[index] = 0
-        return self._probes[index], address, Outcome(_STATUS[status], evidence, _SERVICE[service], *others)
+    def _as_lines(self, answers: Iterable[Answer]) -> Iterator[_Row]:
+        vantage = self._vantage
+        for probe, address, outcome in answers:
+            yield probe.index, line_of(probe, address, outcome, vantage)
 
     def _lost(self) -> Iterator[Answer]:
         """What nobody has told of, since its process was killed by somebody."""
@@ -118,27 +160,30 @@ class Shards:
                 yield probe, None, Outcome(ObservationStatus.LOCAL_ERROR, words)
 
 
-def _send_all(pipe: int, answers: Iterable[Answer]) -> None:
-    rows = []
-    for probe, address, outcome in answers:
-        status, evidence, service, rtt_s, attempts, source, _said = outcome
-        rows.append((probe.index, address, status.value, evidence, service.value, rtt_s, attempts, source))
-        if len(rows) >= constants.SHARD_ROWS:
-            _send(pipe, rows)
-            rows = []
-    _send(pipe, rows)
+def _rows(answers: Iterable[Answer]) -> Iterator[_Row]:
+    for probe, address, (status, evidence, service, rtt_s, attempts, source, _said) in answers:
+        yield probe.index, address, _WORD[status], evidence, _WORD[service], rtt_s, attempts, source
 
 
-def _send(pipe: int, rows: list[tuple[Any, ...]]) -> None:
+def _send_all(pipe: int, rows: Iterable[_Row]) -> None:
+    source = iter(rows)
+    while True:
+        some = list(islice(source, constants.SHARD_ROWS))
+        _send(pipe, some)
+        if not some:
+            return
+
+
+def _send(pipe: int, rows: list[_Row]) -> None:
     data = marshal.dumps(rows)
     left = memoryview(_LENGTH.pack(len(data)) + data)
     while left:
         left = left[os.write(pipe, left) :]
 
 
-def _unpack(data: bytes) -> tuple[list[tuple[Any, ...]], bytes]:
+def _unpack(data: bytes) -> tuple[list[_Row], bytes]:
     """The rows of all messages that are complete, and the rest."""
-    rows: list[tuple[Any, ...]] = []
+    rows: list[_Row] = []
     start = 0
     while len(data) >= start + _LENGTH.size:
         (length,) = _LENGTH.unpack_from(data, start)

@@ -28,11 +28,12 @@ from .judge import (
 )
 from .loop import ERROR, HUNG_UP, READABLE, WRITABLE, Job, Loop
 from .protocols.base import Conversation, Evidence
-from .records import Endpoint, Outcome, Probe
+from .records import Outcome, Probe
 from .spread import Host
 
 _NON_BLOCKING = getattr(socket, "SOCK_NONBLOCK", 0)
 _STREAM = socket.SOCK_STREAM | _NON_BLOCKING
+_OPEN, _NOT_CHECKED = ObservationStatus.OPEN, ServiceStatus.NOT_CHECKED
 _BROKEN = ERROR | HUNG_UP
 _UNDER_WAY = frozenset({0, errno.EINPROGRESS})
 _BIND_ADDRESS_NO_PORT = 24  # linux/in.h: the port is chosen on connect, so that each can serve many destinations
@@ -105,6 +106,8 @@ class TcpJob(Job):
             return  # what was told is of a socket that had this number before
         if not mask & _BROKEN:
             self._connected(fd, sock, info, now - begun)
+            if mask & READABLE and not self.is_done:
+                self._read(sock)
         elif number in BROKEN_LATER:
             self._connected(fd, sock, info, now - begun, broken=number)
         elif number in (0, errno.ETIMEDOUT):
@@ -141,12 +144,21 @@ class TcpJob(Job):
             self._try_begun = now
 
     def _try(self, now: float) -> None:
-        host, loop, means = self.host, self.loop, self._means
-        sock = socket.SocketType(host.endpoint.family, _STREAM)
+        host, means = self.host, self._means
+        endpoint = host.endpoint
+        source = means.options.source_address
+        sock = socket.SocketType(endpoint.family, _STREAM)
         fd = sock.fileno()
         self._sockets[fd] = (sock, now)
         means.descriptors.open += 1
-        number = self._connect(sock, host.endpoint)
+        try:
+            if HAS_ERROR_QUEUE:
+                sock.setsockopt(*ERRORS_WANTED[endpoint.family])
+            if source is not None or not _NON_BLOCKING:
+                _prepare(sock, source)
+            number = sock.connect_ex(endpoint.at(self.probe.port or 0))
+        except OSError as error:
+            number = error.errno or errno.EINVAL
         if number in EXHAUSTION:
             self._drop(fd)
             raise OSError(number, "connect")
@@ -156,25 +168,12 @@ class TcpJob(Job):
         self.due = now + constants.FLOOR_S
         if host.source is None:
             host.source = _address_of(sock)
-        if number in _UNDER_WAY:
-            loop.watch(fd, WRITABLE, self)
-        else:
+        if number not in _UNDER_WAY:
             self._refused(sock, number, None, None)
-
-    def _connect(self, sock: socket.SocketType, endpoint: Endpoint) -> int:
-        source = self._means.options.source_address
-        try:
-            if not _NON_BLOCKING:
-                sock.setblocking(False)
-            if HAS_ERROR_QUEUE:
-                sock.setsockopt(*ERRORS_WANTED[endpoint.family])
-            if source is not None:
-                with suppress(OSError):  # not on every system; then a port is taken for each
-                    sock.setsockopt(socket.IPPROTO_IP, _BIND_ADDRESS_NO_PORT, 1)
-                sock.bind((source, 0))
-            return sock.connect_ex(endpoint.at(self.probe.port or 0))
-        except OSError as error:
-            return error.errno or errno.EINVAL
+        elif self._conversation is None:
+            self.loop.watch(fd, WRITABLE, self)
+        else:
+            self.loop.watch_stream(fd, self)
 
     def _connected(
         self, fd: int, sock: socket.SocketType, info: TcpInfo | None, elapsed_s: float, *, broken: int = 0
@@ -192,7 +191,7 @@ class TcpJob(Job):
             self._read(sock, broken)
         else:
             self.due = self._sockets[fd][1] + elapsed_s + conversation.patience_s
-            self.loop.rewatch(fd, READABLE)
+            self.loop.listen(fd)
             self._send(sock, conversation.first())
 
     def _drop_others(self, answered: int) -> None:
@@ -214,7 +213,8 @@ class TcpJob(Job):
         host.subnet.round_trips.measured(self._rtt_s)
 
     def _refused(self, sock: socket.SocketType, number: int, info: TcpInfo | None, elapsed_s: float | None) -> None:
-        queued = read_error(sock)
+        # A reset leaves nothing in the queue.
+        queued = None if number == errno.ECONNREFUSED and info and info.segments_in else read_error(sock)
         error = queued[0] if queued else None
         refusal = judge_refused_connect(number, info, error, target=self.host.address, own=self.host.source)
         if elapsed_s is not None and refusal.status in (ObservationStatus.CLOSED, ObservationStatus.REJECTED):
@@ -223,27 +223,26 @@ class TcpJob(Job):
         self._end(refusal.status, refusal.evidence)
 
     def _read(self, sock: socket.SocketType, broken: int = 0) -> None:
-        if self._conversation is None:
-            return
-        try:
-            data = sock.recv(self._conversation.cap)
-        except (BlockingIOError, InterruptedError):
-            if not broken:
-                return
-            data = b""
-        except OSError as error:
-            data, broken = b"", error.errno or errno.EIO
-        answer = self._conversation.receive(data) if data else None
-        if broken and not isinstance(answer, Evidence):
-            self._conclude(f"before the connection broke ({errno.errorcode.get(broken, broken)})", hung_up=True)
-            return
-        if not data:
-            self._conclude("before the host closed the connection", hung_up=True)
-            return
-        if isinstance(answer, bytes):
-            self._send(sock, answer)
-        elif answer is not None:
-            self._told(answer, answer.text)
+        """Take all that has come: it is told of only once. The dialogue bounds how much that can be."""
+        conversation = self._conversation
+        while conversation is not None and not self.is_done:
+            try:
+                data = sock.recv(conversation.cap)
+            except (BlockingIOError, InterruptedError):
+                if not broken:
+                    return
+                data = b""
+            except OSError as error:
+                data, broken = b"", error.errno or errno.EIO
+            answer = conversation.receive(data) if data else None
+            if isinstance(answer, Evidence):
+                self._told(answer, answer.text)
+            elif broken:
+                self._conclude(f"before the connection broke ({errno.errorcode.get(broken, broken)})", hung_up=True)
+            elif not data:
+                self._conclude("before the host closed the connection", hung_up=True)
+            elif answer is not None:
+                self._send(sock, answer)
 
     def _send(self, sock: socket.SocketType, payload: bytes) -> None:
         if not payload:
@@ -286,7 +285,50 @@ class TcpJob(Job):
         self._means.descriptors.open -= 1
 
 
+def _prepare(sock: socket.SocketType, source: str | None) -> None:
+    """What most sockets need no call for. Raises OSError."""
+    if not _NON_BLOCKING:
+        sock.setblocking(False)
+    if source is not None:
+        with suppress(OSError):  # not on every system; then a port is taken for each
+            sock.setsockopt(socket.IPPROTO_IP, _BIND_ADDRESS_NO_PORT, 1)
+        sock.bind((source, 0))
+
+
 def _address_of(sock: socket.SocketType) -> str | None:
     """The own address of a socket, or ``None`` if it found no route to take it from."""
     address = str(sock.getsockname()[0])
     return None if address in _NO_SOURCE else address
+
+
+class PlainTcpJob(TcpJob):
+    """A connection alone is the answer. What happens to most of them takes few steps here; all else is as there."""
+
+    __slots__ = ()
+
+    def __init__(self, loop: Loop, probe: Probe, host: Host, means: Means) -> None:
+        super().__init__(loop, probe, host, means=means, conversation=None)
+
+    def ready(self, fd: int, mask: int, now: float) -> None:
+        """The first SYN was answered by the first SYN-ACK; anything else is judged as usual."""
+        sock, begun = self._sockets[fd]
+        if mask != WRITABLE or len(self._sockets) > 1:
+            TcpJob.ready(self, fd, mask, now)
+            return
+        info = read_tcp_info(sock)
+        if info is None or info.is_waiting or info.retransmits:
+            TcpJob.ready(self, fd, mask, now)
+            return
+        host, loop = self.host, self.loop
+        host.is_alive = True
+        if host.is_on_link:
+            self._means.neighbours.answered(host.address)
+        rtt_s = info.rtt_s or now - begun
+        host.subnet.round_trips.measured(rtt_s)
+        if self.probe.service not in _LOGIN_SERVICES:
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET_ON_CLOSE)
+        loop.drop(fd, sock)
+        self._sockets.clear()
+        self._means.descriptors.open -= 1
+        self.is_done = True
+        loop.finished.append((self, Outcome(_OPEN, "connected", _NOT_CHECKED, rtt_s, self.tries, host.source)))

@@ -76,21 +76,23 @@ class KerberosDatagram(DatagramConversation):
         return _judge(data)
 
 
-def _request(nonce: int) -> bytes:
-    body = ber.tlv(
-        ber.SEQUENCE,
+# The same in every request: all but the nonce.
+_HEADER = _field(1, ber.integer(_VERSION)) + _field(2, ber.integer(_REQUEST_TYPE))
+_BEFORE_NONCE = b"".join(
+    (
         _field(0, ber.tlv(_BIT_STRING, bytes(5))),
         _field(1, _principal(1, _CLIENT)),
         _field(2, ber.octets(REALM.encode(), ber.GENERAL_STRING)),
         _field(3, _principal(2, "krbtgt", REALM)),
         _field(5, ber.octets(_TILL, ber.GENERALIZED_TIME)),
-        _field(7, ber.integer(nonce)),
-        _field(8, ber.tlv(ber.SEQUENCE, *(ber.integer(kind) for kind in _ENCRYPTIONS))),
     )
-    request = ber.tlv(
-        ber.SEQUENCE, _field(1, ber.integer(_VERSION)), _field(2, ber.integer(_REQUEST_TYPE)), _field(4, body)
-    )
-    return ber.tlv(_REQUEST, request)
+)
+_AFTER_NONCE = _field(8, ber.tlv(ber.SEQUENCE, *(ber.integer(kind) for kind in _ENCRYPTIONS)))
+
+
+def _request(nonce: int) -> bytes:
+    body = ber.tlv(ber.SEQUENCE, _BEFORE_NONCE, _field(7, ber.integer(nonce)), _AFTER_NONCE)
+    return ber.tlv(_REQUEST, ber.tlv(ber.SEQUENCE, _HEADER, _field(4, body)))
 
 
 def _check_kind(first: bytes) -> None:

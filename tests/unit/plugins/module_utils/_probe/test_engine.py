@@ -236,6 +236,18 @@ def test_ping_program_is_the_last_resort(
         assert found[0].evidence == icmp.NO_MEANS
 
 
+def test_no_echo_without_a_socket_and_a_program(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The engine by itself starts no program; it says what it would need."""
+
+    def forbid(*_arguments: object) -> None:
+        raise PermissionError(errno.EACCES, "ping socket")
+
+    monkeypatch.setattr(engine, "EchoChannel", forbid)
+    found = dict(Engine(ProbeOptions()).run([_probe(0, 0, protocol="icmp")]))
+    assert found[0].status is ObservationStatus.LOCAL_ERROR
+    assert "grant CAP_NET_RAW; the ping program is not used here" in found[0].evidence
+
+
 def test_an_address_that_has_two_names_is_probed_once() -> None:
     endpoints = [endpoint for endpoint in [parse_endpoint("127.0.0.1")] if endpoint]
     with _listening(b"SSH-2.0-x_1\r\n") as port:

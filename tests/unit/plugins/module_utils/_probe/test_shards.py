@@ -9,7 +9,9 @@ import os
 import signal
 import socket
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import Any
 
 import pytest
 from ansible_collections.agentless.audit_ports.plugins.module_utils._core.records import to_result
@@ -21,6 +23,7 @@ from ansible_collections.agentless.audit_ports.plugins.module_utils._core.vocabu
 from ansible_collections.agentless.audit_ports.plugins.module_utils._probe import constants, shards
 from ansible_collections.agentless.audit_ports.plugins.module_utils._probe.engine import Engine
 from ansible_collections.agentless.audit_ports.plugins.module_utils._probe.lines import line_of
+from ansible_collections.agentless.audit_ports.plugins.module_utils._probe.program import Places
 from ansible_collections.agentless.audit_ports.plugins.module_utils._probe.records import (
     Outcome,
     Probe,
@@ -104,6 +107,40 @@ def test_the_rate_is_shared() -> None:
     assert 10 < made < 160  # each at its third of the rate; three times as many otherwise
 
 
+def test_lines_are_made_by_the_processes(tmp_path: Path) -> None:
+    """The same lines as one process makes; the places are read by each."""
+    path = tmp_path / "places"
+    path.write_text("# hosts\n" + "".join(f"127.0.0.{1 + n % 50} tcp/1 other{n // 50}\n\n" for n in range(300)))
+    places = Places(str(path))
+    assert (len(places), places.processes) == (300, 3)
+    assert [probe.service for probe in places][49:51] == ["other0", "other1"]
+    several = _steady(Engine(_OPTIONS).lines(places, processes=places.processes))
+    assert several == _steady(Engine(_OPTIONS).lines(places))
+    assert list(several) == list(range(300))
+
+
+def _steady(lines: Iterable[str]) -> dict[int, dict[str, Any]]:
+    """The rows in input order, but for what is measured."""
+    rows = sorted(map(json.loads, lines), key=lambda row: int(row["index"]))
+    return {row["index"]: {**row, "rtt_ms": None} for row in rows}
+
+
+def test_names_are_left_to_one_process(tmp_path: Path) -> None:
+    path = tmp_path / "places"
+    path.write_text("127.0.0.1 tcp/1\n" * 30 + "web1.example tcp/1\n")
+    assert Places(str(path)).processes == 1
+
+
+def test_lines_of_a_killed_process(monkeypatch: pytest.MonkeyPatch) -> None:
+    made = _note_forks(monkeypatch)
+    lines = Engine(ProbeOptions(rate_per_s=200, deadline_s=10)).lines(_probes(300, 1), processes=2)
+    rows = [json.loads(next(iter(lines)))]
+    os.kill(made[0], signal.SIGKILL)
+    rows += map(json.loads, lines)
+    assert sorted(row["index"] for row in rows) == list(range(300))
+    assert any("has ended too early" in row["evidence"] for row in rows)
+
+
 def test_who_stops_listening_ends_them() -> None:
     run = Engine(ProbeOptions(rate_per_s=100)).run(_probes(300, 1))
     next(run)
@@ -112,14 +149,7 @@ def test_who_stops_listening_ends_them() -> None:
 
 def test_a_killed_process_is_no_silence(monkeypatch: pytest.MonkeyPatch) -> None:
     """What it has not told is our fault."""
-    made: list[int] = []
-    fork = os.fork
-
-    def fork_and_note() -> int:
-        made.append(fork())
-        return made[-1]
-
-    monkeypatch.setattr(os, "fork", fork_and_note)
+    made = _note_forks(monkeypatch)
     run = Engine(ProbeOptions(rate_per_s=200, deadline_s=10)).run(_probes(300, 1))
     found = [next(run)]
     os.kill(made[0], signal.SIGKILL)
@@ -128,6 +158,19 @@ def test_a_killed_process_is_no_silence(monkeypatch: pytest.MonkeyPatch) -> None
     lost = [observation for _index, observation in found if observation.status is ObservationStatus.LOCAL_ERROR]
     assert lost
     assert "has ended too early" in lost[0].evidence
+
+
+def _note_forks(monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """The processes that are forked from now on."""
+    made: list[int] = []
+    fork = os.fork
+
+    def fork_and_note() -> int:
+        made.append(fork())
+        return made[-1]
+
+    monkeypatch.setattr(os, "fork", fork_and_note)
+    return made
 
 
 @pytest.mark.parametrize("address", [None, "2001:db8::1", 'odd"\\\n\u2028'])

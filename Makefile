@@ -7,7 +7,7 @@ RUN := tests/tools/run
 BIN := build/venv/bin
 
 .DEFAULT_GOAL := help
-.PHONY: help setup test lint unit sanity importer truth truth-random truth-peers bench bench-linux bench-reach bench-esxi reach windows esxi molecule integration demo lab-up lab-down soak soak-run changelog clean
+.PHONY: help setup test lint unit sanity importer truth truth-random truth-peers bench bench-linux bench-reach bench-windows bench-vantage bench-esxi reach windows esxi molecule integration demo lab-up lab-down soak soak-run changelog clean
 
 help: ## show this list
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 22
@@ -41,7 +41,7 @@ truth-peers: ## what the peers' modules and ours say of a port, beside a real pa
 	@$(RUN) environments tools
 	@PYTHONPATH=build/collections $(BIN)/python -m tests.bench.truth_peers
 
-bench: bench-linux bench-reach bench-esxi ## all benches: tables, and build/bench/NAME.json
+bench: bench-linux bench-reach bench-windows bench-vantage bench-esxi ## all benches: tables, and build/bench/NAME.json
 
 bench-linux: ## a check and ten ports beside the peers' modules, large rule sets (SYSTEM_ROLES=FOLDER for that role, too)
 	@$(RUN) environments tools
@@ -50,6 +50,14 @@ bench-linux: ## a check and ten ports beside the peers' modules, large rule sets
 bench-reach: ## 100,000 probes and more, beside a C program, nmap and asyncio
 	@$(RUN) environments tools
 	@PYTHONPATH=build/collections:. $(BIN)/python -m tests.bench.reach
+
+bench-windows: ## requests and processes of Windows hosts beside community.windows, 100 hosts in one play
+	@$(RUN) environments tools
+	@PYTHONPATH=build/collections:. $(BIN)/python -m tests.bench.windows
+
+bench-vantage: ## 1,000 and 10,000 probes from a Windows audit host, in a real PowerShell engine
+	@$(RUN) environments tools
+	@PYTHONPATH=build/collections:. $(BIN)/python -m tests.bench.vantage
 
 bench-esxi: ## 64 hosts behind one vCenter, ours beside the peers' modules
 	@$(RUN) environments tools
@@ -88,6 +96,7 @@ soak-run:
 	@PYTHONPATH=build/collections:. $(BIN)/python -m tests.fuzz.run 1000000
 	@PYTHONPATH=build/collections:. $(BIN)/python -m tests.unit.plugins.plugin_utils._windows.random_policy 1 1000000
 	@AUDIT_PORTS_SOAK=1 $(BIN)/python -m pytest -q tests/truth/managers tests/reach/test_exact.py tests/windows/test_wine.py
+	@AUDIT_PORTS_SOAK=1 $(BIN)/python -m pytest -q tests/esxi/test_vcsim.py
 	@HYPOTHESIS_PROFILE=soak $(BIN)/python -m pytest -q --timeout=0 tests/unit/plugins
 
 changelog: ## move the fragments into CHANGELOG.rst, for the version in galaxy.yml

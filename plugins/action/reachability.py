@@ -5,16 +5,20 @@
 
 from __future__ import annotations
 
+import os
+import tempfile
 from typing import Any
 
 from ansible.plugins.action import ActionBase
 
 from ..module_utils._core.errors import AuditPortsError, InputError
 from ..module_utils._probe.arguments import ARGUMENT_SPEC
-from ..module_utils._probe.wire import pack_probe
+from ..module_utils._probe.wire import JsonLines, count_statuses, in_input_order, pack_probe
 from ..plugin_utils._fleet.inventory import Fleet
+from ..plugin_utils._vantage.connection import AnsibleMachine
 from ..plugin_utils._vantage.options import CONTROLLER, Plan, audited_from, make_plan
 from ..plugin_utils._vantage.progress import Progress
+from ..plugin_utils._vantage.windows import WindowsVantage
 
 _MODULE = "agentless.audit_ports.reachability"
 # A path of the probing host, whose home directory is not the controller's.
@@ -55,6 +59,9 @@ class ActionModule(ActionBase):  # type: ignore[misc]
             self._display.warning(
                 f"{host}: nothing is probed there: no requirement is left by its systems and the options"
             )
+        if getattr(self._connection._shell, "_IS_WINDOWS", False):
+            result.update(self._look_from_windows(plan, options["dest"]))
+            return result
         total, vantage = len(plan.probes), plan.options.vantage
         with Progress(self._display.display, total, vantage, plan.options.rate_per_s):
             found = self._execute_module(
@@ -66,11 +73,29 @@ class ActionModule(ActionBase):  # type: ignore[misc]
             result["msg"] = _explain(vantage, found)
         return result
 
+    def _look_from_windows(self, plan: Plan, dest: str | None) -> dict[str, Any]:
+        """What the module would return, from a host that has no Python: its sockets are PowerShell's."""
+        vantage = WindowsVantage(plan.options.vantage, AnsibleMachine(lambda: self._connection, is_ours=False))
+        progress = Progress(self._display.display, len(plan.probes), plan.options.vantage, plan.options.rate_per_s)
+        observed = []
+        with tempfile.TemporaryDirectory(prefix="audit-ports-") as folder:
+            path = os.path.join(folder, "observations.jsonl")
+            try:
+                with JsonLines(path) as lines, progress:
+                    for index, observation in progress.watch(vantage.observe(plan.probes, plan.options)):
+                        lines.write(index, observation)
+                        observed.append((index, observation))
+            except AuditPortsError as error:
+                return {"failed": True, "changed": False, "msg": str(error)}
+            writes = dest is not None and not self._task.check_mode
+            if writes:
+                self._transfer_file(path, dest)
+        rows = in_input_order(observed)
+        return {"changed": writes, "observations": rows, "counts": count_statuses(rows)}
+
     def _plan(self, options: dict[str, Any], variables: dict[str, Any]) -> Plan:
         fleet = Fleet(hostvars=variables.get("hostvars", {}), groups=variables.get("groups", {}))
         host = str(self._task.delegate_to or variables["inventory_hostname"])
-        if getattr(self._connection._shell, "_IS_WINDOWS", False):
-            raise InputError(f"{host}: probing from a Windows audit host is not there yet")
         is_here = self._connection.transport == "local" and host not in fleet.members("audit_hosts")
         hosts = options["hosts"] if options["hosts"] is not None else audited_from(fleet, host)
         if not hosts:

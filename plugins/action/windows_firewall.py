@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, ClassVar
 
-from ..module_utils._core.errors import InputError
+from ..module_utils._core.errors import InputError, ReadError
 from ..plugin_utils._platform.action_base import FirewallAction
 from ..plugin_utils._platform.arguments import ARGUMENT_SPEC
 from ..plugin_utils._platform.interface import Command
@@ -33,11 +33,20 @@ class ActionModule(FirewallAction):
         return super()._audit(options, variables)
 
     def _start(self, command: Command) -> Mapping[str, Any]:
+        """Start a command, over whatever connection. Raises ReadError where that breaks off meanwhile."""
+        try:
+            return super()._start(command) if self._transport == "powershell" else self._start_without(command)
+        except OSError as error:  # as the library beneath the connection tells it
+            self._connection.reset()
+            raise ReadError(
+                f"the connection broke off while a command ran on the host ({error}); what it came to is not known."
+                " Run again: that begins with a new look at the host"
+            ) from error
+
+    def _start_without(self, command: Command) -> Mapping[str, Any]:
         """Without PowerShell, the script goes to cmd.exe in the shell that the winrm connection holds open: all that
         goes through the connection's own ``exec_command`` is wrapped in PowerShell.
         """
-        if self._transport == "powershell":
-            return super()._start(command)
         if self._connection.transport != "winrm":
             raise InputError(f"transport: cmd needs the winrm connection; this host has {self._connection.transport}")
         self._connection._connect()

@@ -42,14 +42,18 @@ options:
   vantage:
     description:
       - Where to probe from. V(controller) is the machine that Ansible runs on. Otherwise a host of the inventory that
-        is reached over SSH, by the same variables, settings and files that Ansible's own connection takes (address,
-        port, user, password, key, agent, C(ProxyJump), known hosts). Needs the Python library C(paramiko) on the
-        controller.
+        is reached over SSH, WinRM or PowerShell remoting, by the same variables, settings and files that Ansible's own
+        connection takes (address, port, user, password, key, agent, C(ProxyJump), known hosts, transport, certificate
+        validation). SSH needs the Python library C(paramiko) on the controller, unless the host is a Windows one.
       - Where that host has Python 3.8 or later (C(python3), or its C(ansible_python_interpreter)), the engine runs in
         it from memory and sees all that it would see on the controller. Nothing is installed or written there.
       - Otherwise its SSH server makes the connections (C(direct-tcpip)). Those carry TCP alone, services prove
         themselves as ever, UDP and ICMP are V(unverifiable_from_here). A reset can't be told from a rejection there,
         nor the address that probes are sent from. O(retries) then lengthens the wait instead.
+      - A Windows host (connection V(winrm) or V(psrp), or V(ssh) with a shell of Windows) probes by its own PowerShell,
+        over Ansible's own connection plugin, which needs C(pywinrm) or C(pypsrp) on the controller. Windows does not
+        tell a reset from a rejection, nor who rejected. Where O(timeout) is left at its default, a connect is waited
+        for 3 s there, since Windows repeats the SYN after a reset. Constrained Language Mode is an error.
       - An unknown host key is an error unless C(host_key_checking) is off; a key that has changed is one in any case.
     type: str
     default: controller

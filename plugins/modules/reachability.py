@@ -18,6 +18,9 @@ description:
     apart, and lets the service behind an open port identify itself. Nothing is signed in to and nothing is changed.
   - The action plugin resolves requirements, inventory and JMESPath on the controller. The audit host gets plain probes
     and needs Python 3.8 or later, nothing else, and no privileges.
+  - A Windows audit host needs PowerShell 5.1 or later instead, and runs a script of it over the task's own connection
+    (winrm, psrp or ssh). Windows does not tell a reset from a rejection, nor who rejected. Where O(timeout) is left at
+    its default, a connect is waited for 3 s there, since Windows repeats the SYN after a reset.
 notes:
   - A closed port is a result. The task fails only where the options are wrong or the audit host cannot probe.
   - A module is heard at its end only. While it runs, a line every ten seconds tells how long it has been; for a rate
@@ -47,7 +50,8 @@ options:
     description:
       - A file on the host that the task runs on. It takes the observations as they are made, one JSON object a line,
         each with the C(index) of its probe, and is readable by its owner alone.
-      - What it holds when a run is cut off is good.
+      - What it holds when a run is cut off is good. On a Windows host it is written when the run is over, with the
+        permissions of its folder.
     type: path
   vantage:
     description: The name of the probing host in the results. Defaults to its inventory name, or V(controller).

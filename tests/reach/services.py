@@ -14,6 +14,8 @@ from collections.abc import Callable
 
 from ansible_collections.agentless.audit_ports.plugins.module_utils._probe.protocols import ber
 
+from tests.unit.plugins.module_utils._probe.protocols import captured
+
 SSH_BANNER = b"SSH-2.0-OpenSSH_9.2p1 Debian-2+deb12u3\r\n"
 COMMUNITY = b"letmesee"
 
@@ -45,7 +47,26 @@ def _drip(peer: socket.socket) -> None:
         time.sleep(1)
 
 
+def _replay(*answers: bytes) -> Callable[[socket.socket], None]:
+    def serve(peer: socket.socket) -> None:
+        for answer in answers:
+            peer.recv(4096)
+            peer.sendall(answer)
+        peer.recv(1)
+
+    return serve
+
+
+def _web_alone(peer: socket.socket) -> None:
+    """Hangs up on everybody who does not speak HTTP."""
+    if peer.recv(4096).startswith(b"GET "):
+        peer.sendall(b"HTTP/1.1 200 OK\r\nServer: nginx/1.22.1\r\nContent-Length: 0\r\n\r\n")
+
+
 TCP = {
+    135: _replay(*captured.ENDPOINT_MAP),  # which names 49153
+    49153: _replay(*captured.RPC_SERVICE),
+    7004: _web_alone,
     22: _greet(SSH_BANNER),
     2222: _greet(b"please behave\r\n" + SSH_BANNER),
     2121: _greet(b"220 ftp.example.com ready\r\n"),

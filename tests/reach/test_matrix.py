@@ -24,6 +24,16 @@ _AGAIN = 8
 _WORDS = {"confirmed": "yes", "unexpected": "no", "silent": "silent", "not_checked": "-"}
 
 
+# What is said of a service where another one was asked for.
+_SIGNS = {
+    "sshd": "SSH", "nginx": "HTTP", "nginx TLS 1.2": "TLS|HTTP", "nginx TLS 1.3": "TLS|HTTP", "KDC": "Kerberos",
+    "LDAP": "LDAP", "RPC mapper": "RPC", "RPC service": "RPC", "NetBIOS session": "SMB|NetBIOS", "SMB": "SMB",
+    "SMB 1": "SMB", "CUPS": "HTTP|TLS", "Samba DNS": "DNS", "dnsmasq": "DNS", "xrdp": "Remote Desktop",
+    "vsftpd": "FTP", "opensmtpd": "SMTP", "WinRM": "HTTP", "authd": "VMware", "snmpd": "SNMP",
+    "nmbd": "NetBIOS|in the format of DNS", "snmptrapd": "SNMP",
+}  # fmt: skip
+
+
 class Cell(NamedTuple):
     """A probe of a service, on the service's own port or on the one where the probe belongs."""
 
@@ -60,7 +70,7 @@ def rows(matrix: MatrixWorld) -> dict[Cell, dict[str, Any]]:
     for protocol in ("udp", "tcp"):
         cells = [cell for cell in CELLS if cell.protocol == protocol]
         found.update(_ask(matrix, cells, per_host=14, rate_per_s=100))
-    again = [cell for cell, row in found.items() if _said(row) != _wanted(cell)[0]]
+    again = [cell for cell, row in found.items() if _said(row) != _wanted(cell)[0] or _is_unnamed(cell, row)]
     for start in range(0, len(again), _AGAIN):
         found.update(_ask(matrix, again[start : start + _AGAIN], patience_s=5, per_host=8, rate_per_s=40))
     print(f"\n{len(found)} cells in {time.monotonic() - begun:.1f} s, {len(again)} of them asked twice")
@@ -79,6 +89,12 @@ def _ask(
 
 def _said(row: dict[str, Any]) -> str:
     return str(row["service"] if row["status"] in ("open", "no_answer") else row["status"])
+
+
+def _is_unnamed(cell: Cell, row: dict[str, Any]) -> bool:
+    """Whether something else is there and is not told by name."""
+    told = re.search(f"(but .*|^)({_SIGNS.get(cell.service)})", row["evidence"])
+    return row["service"] == "unexpected" and told is None
 
 
 def _wanted(cell: Cell) -> tuple[str, str]:
@@ -110,18 +126,7 @@ def test_exceptions_are_few(rows: dict[Cell, dict[str, Any]]) -> None:
 
 def test_a_stranger_is_named(rows: dict[Cell, dict[str, Any]]) -> None:
     """What is unexpected is told by name, by its own greeting or by an answer to another question."""
-    signs = {
-        "sshd": "SSH", "nginx": "HTTP", "nginx TLS 1.2": "TLS|HTTP", "nginx TLS 1.3": "TLS|HTTP", "KDC": "Kerberos",
-        "LDAP": "LDAP", "RPC mapper": "RPC", "RPC service": "RPC", "NetBIOS session": "SMB|NetBIOS", "SMB": "SMB",
-        "SMB 1": "SMB", "CUPS": "HTTP|TLS", "Samba DNS": "DNS", "dnsmasq": "DNS", "xrdp": "Remote Desktop",
-        "vsftpd": "FTP", "opensmtpd": "SMTP", "WinRM": "HTTP", "authd": "VMware", "snmpd": "SNMP",
-        "nmbd": "NetBIOS|in the format of DNS", "snmptrapd": "SNMP",
-    }  # fmt: skip
-    unnamed = [
-        f"{cell}: {row['evidence']}"
-        for cell, row in rows.items()
-        if row["service"] == "unexpected" and not re.search(f"(but .*|^)({signs[cell.service]})", row["evidence"])
-    ]
+    unnamed = [f"{cell}: {row['evidence']}" for cell, row in rows.items() if _is_unnamed(cell, row)]
     assert not unnamed, "\n".join(unnamed)
 
 

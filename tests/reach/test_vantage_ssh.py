@@ -103,6 +103,18 @@ def test_without_python_tcp_alone_is_seen(hosts: AuditHosts) -> None:
     assert "UDP and ICMP" in warning
 
 
+@pytest.mark.parametrize("kind", ["python", "bare"])
+def test_one_question_leads_to_another(hosts: AuditHosts, kind: str) -> None:
+    """The port that the mapper names is probed, and what is there instead of a service is found, from there, too."""
+    mapped = {"address": TARGET, "protocol": "rpc", "port": None, "service": "rpc_endpoint_map"}
+    found = hosts.look(hosts.inventory(kind), [mapped, {"address": TARGET, "port": 7004, "service": "smb"}])
+    assert _told(found) == [("open", "confirmed"), ("open", "unexpected")]
+    dynamic, instead = (row["evidence"] for row in found["rows"])
+    assert dynamic.startswith("port 49153: RPC service")
+    assert "HTTP" in instead
+    assert "told on a further connection" in instead
+
+
 def test_where_no_command_may_run_connections_are_forwarded(hosts: AuditHosts) -> None:
     found = hosts.look(hosts.inventory("python_no_shell"), [_SSH])
     assert _told(found) == [("open", "confirmed")]

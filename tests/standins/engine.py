@@ -20,7 +20,7 @@ import shutil
 import subprocess
 import tarfile
 import threading
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -69,9 +69,10 @@ class Work:
 
 
 class Engines:
-    """Warm engines, started when they are needed. Close them."""
+    """Warm engines, started when they are needed, behind `prefix` (a network namespace's). Close them."""
 
-    def __init__(self) -> None:
+    def __init__(self, prefix: Sequence[str] = ()) -> None:
+        self.prefix = tuple(prefix)
         self.commands = 0
         self.processes = 0
         self._idle: Queue[subprocess.Popen[str] | None] = Queue()
@@ -92,7 +93,7 @@ class Engines:
         engine = self._idle.get()
         if engine is None or engine.poll() is not None:
             self.processes += 1
-            engine = _start_warm()
+            engine = _start_warm(self.prefix)
         try:
             yield engine
         except BaseException:
@@ -114,9 +115,9 @@ class Engines:
                 engine.stdout.close()
 
 
-def _start_warm() -> subprocess.Popen[str]:
+def _start_warm(prefix: Sequence[str]) -> subprocess.Popen[str]:
     return subprocess.Popen(
-        [str(_program()), "-NoProfile", "-File", str(_LOOP)],
+        [*prefix, str(_program()), "-NoProfile", "-File", str(_LOOP)],
         stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, encoding="utf-8",
         env={**os.environ, **_QUIET},
     )  # fmt: skip

@@ -12,6 +12,8 @@ foreach ($node in $tree.FindAll({ $true }, $true)) {
     if ($kind -eq 'CommandAst') { $name = $node.CommandElements[0].Extent.Text }
     if ($kind -eq 'VariableExpressionAst') { $name = $node.VariablePath.UserPath }
     if ($kind -eq 'TypeExpressionAst') { $name = $node.TypeName.FullName }
+    if ($kind -like '*MemberExpressionAst') { $name = $node.Member.Extent.Text }
+    if ($node.NullConditional) { $name = "?.$name" }
     if ($kind -eq 'BinaryExpressionAst') { $name = "$($node.Operator)" }
     if ($kind -eq 'AssignmentStatementAst') { $name = "$($node.Operator)" }
     if ($kind -eq 'RedirectionAst' -or $kind -eq 'MergingRedirectionAst') { $name = $node.Extent.Text }

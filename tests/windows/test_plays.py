@@ -14,7 +14,7 @@ import pytest
 
 from tests.standins.engine import CONSTRAINED, Engines, find_engine
 from tests.standins.winrm.fixture import Fleet
-from tests.standins.winrm.machine import LISTENER, RULES
+from tests.standins.winrm.machine import FIREWALL, LISTENER, RULES
 from tests.standins.winrm.machines import MACHINES
 from tests.standins.winrm.server import Server
 from tests.tools.cores import Core, cores
@@ -24,6 +24,7 @@ pytestmark = pytest.mark.timeout(300)
 NEWEST = cores()[-1]
 OPENED = {"win7": "private", "win10": "private", "win11": "domain"}
 SOURCE = "198.51.100.9"
+SIGN_INS = {"2.16": (False, "basic"), "2.19": (True, "ntlm"), "2.21": (True, "basic")}
 
 
 def ours(server: Server) -> list[str]:
@@ -91,9 +92,13 @@ def test_five_machines(servers: Mapping[str, Server], tmp_path: Path) -> None:
 @pytest.mark.parametrize("core", cores(), ids=lambda core: f"core-{core.label}")
 @pytest.mark.parametrize("connection", ["winrm", "psrp"])
 def test_every_core_and_connection(fleet: Fleet, engines: Engines, tmp_path: Path, core: Core, connection: str) -> None:
-    """The script reaches PowerShell on standard input, whatever the connection makes of the command."""
-    server = fleet.start("win10")
-    inventory = write_inventory(tmp_path / "hosts.json", {"win10": server}, connection)
+    """The script reaches PowerShell on standard input, whatever the connection makes of the command.
+
+    Each core signs in in another way: NTLM and Basic, over HTTP (where NTLM seals the messages) and HTTPS.
+    """
+    tls, transport = SIGN_INS.get(core.label, (False, "ntlm"))
+    server = fleet.start("win10", tls=tls)
+    inventory = write_inventory(tmp_path / "hosts.json", {"win10": server}, connection, transport=transport)
     played = play(core, FIREWALL_PLAY, inventory)
     assert played.returncode == 0, played.said
     assert played.results["win10"]["changed"]
@@ -149,36 +154,84 @@ def test_transport_cmd_needs_winrm(fleet: Fleet, tmp_path: Path) -> None:
     assert "needs the winrm connection" in played.results["win10"]["msg"]
 
 
-@pytest.mark.parametrize(
-    ("trouble", "said"),
-    [
-        ("not elevated", "elevat"), ("denied", "denied|Access|not be read|could not"), ("mpssvc stopped", "MpsSvc"),
-        ("truncated", "broke off"), ("garbled", ""), ("dropped", ""),
-    ],
-)  # fmt: skip
-def test_trouble_is_told_and_nothing_is_claimed(
-    fleet: Fleet, engines: Engines, tmp_path: Path, trouble: str, said: str
-) -> None:
+# What is wrong with a host, what is told of it, and how its task ends.
+TROUBLES = {
+    "elevation": ("elevat", "failed"),
+    "denied": ("denied|Access|could not be read", "failed"),
+    "service": ("MpsSvc", "failed"),
+    "isolation": (r"IPsec may be asked for.*connection security rule \{C0FFEE\}", "failed"),
+    "ipsec": (r"IPsec may be asked for.*ActivePolicy", "failed"),
+    "truncated": ("broke off", "failed"),
+    "garbled": (".", "failed"),
+    "dropped": ("broke off while a command ran", "failed"),
+    "dropped_write": ("broke off while a command ran", "failed"),
+}
+
+
+def troubled(fleet: Fleet, trouble: str) -> Server:
+    """A host, German as all of its words are, with that trouble."""
     server = fleet.start("win7")
     machine, faults = server.host.machine, server.host.faults
-    if trouble == "not elevated":
-        machine.elevated = False
-    elif trouble == "denied":
-        machine.registry.deny(RULES)
-    elif trouble == "mpssvc stopped":
-        machine.services["mpssvc"].pid = 0
-    elif trouble == "truncated":
-        faults.cut_after = 60_000
-    elif trouble == "garbled":
-        faults.garble = 997
-    else:
-        faults.drop_at = "Receive"
-    before = machine.registry.text("HKLM")
-    played = play(NEWEST, FIREWALL_PLAY, write_inventory(tmp_path / "hosts.json", {"win7": server}))
-    assert played.statuses["win7"] in ("failed", "unreachable"), played.said
-    assert re.search(said, str(played.results["win7"].get("msg")))
-    assert machine.registry.text("HKLM") == before
-    assert "open" not in [verdict["status"] for verdict in played.results["win7"].get("verdicts", ())]
+    match trouble:
+        case "elevation":
+            machine.elevated = False
+        case "denied":
+            machine.registry.deny(RULES)
+        case "service":
+            machine.services["mpssvc"].pid = 0
+        case "isolation" | "ipsec":
+            machine.add_rule("Action=Allow|Active=TRUE|Dir=In|Protocol=6|LPort=5985|Name=x")
+            rule = "v2.10|Action=SecureServer|Active=TRUE|Dir=In|Name=Isolation|"
+            if trouble == "isolation":
+                machine.registry.set(rf"{FIREWALL}\ConSecRules", "{C0FFEE}", rule)
+            else:
+                policy = r"HKLM\SOFTWARE\Policies\Microsoft\Windows\IPSec\Policy\Local"
+                machine.registry.set(policy, "ActivePolicy", r"SOFTWARE\Policies\x\ipsecPolicy{1}")
+        case "truncated":
+            faults.cut_after = 60_000
+        case "garbled":
+            faults.garble = 997
+        case "dropped" | "dropped_write":
+            faults.drop_at, faults.from_command = "Receive", 2 if trouble == "dropped_write" else 1
+    return server
+
+
+def test_trouble_is_told_and_nothing_is_claimed(fleet: Fleet, engines: Engines, tmp_path: Path) -> None:
+    servers = {trouble: troubled(fleet, trouble) for trouble in TROUBLES}
+    before = {name: server.host.machine.registry.text("HKLM") for name, server in servers.items()}
+    played = run(servers, tmp_path)
+    for name, (said, status) in TROUBLES.items():
+        result = played.results[name]
+        assert played.statuses[name] == status, (name, result)
+        assert re.search(said, str(result.get("msg")), re.DOTALL), (name, result.get("msg"))
+        assert "open" not in [verdict["status"] for verdict in result.get("verdicts", ())], name
+        assert servers[name].host.machine.registry.text("HKLM") == before[name], name
+    assert commands(servers["dropped_write"]) == 3  # over a new connection, the host is looked at once more
+    servers["dropped_write"].host.faults.drop_at = ""
+    assert run({"dropped_write": servers["dropped_write"]}, tmp_path).statuses == {"dropped_write": "ok"}
+
+
+def test_a_write_whose_answer_is_lost(fleet: Fleet, engines: Engines, tmp_path: Path) -> None:
+    """What was written is read again and told, and the task fails all the same."""
+    server = fleet.start("win10")
+    server.host.faults.cut_after, server.host.faults.from_command = 40, 2
+    inventory = write_inventory(tmp_path / "hosts.json", {"win10": server})
+    failed = play(NEWEST, FIREWALL_PLAY, inventory)
+    assert failed.statuses == {"win10": "failed"}
+    assert len(ours(server)) == 1
+    assert not [verdict for verdict in failed.results["win10"].get("verdicts", ()) if verdict["status"] == "open"]
+    server.host.faults.cut_after = None
+    again = play(NEWEST, FIREWALL_PLAY, inventory)
+    assert (again.statuses, again.results["win10"]["changed"]) == ({"win10": "ok"}, False), again.said
+    # Two controllers at once, and another rule of the same name: the next run leaves one, and nobody is cut off.
+    [rule] = ours(server)
+    server.host.machine.add_rule(rule.partition("|")[2].rstrip("|"))
+    assert len(ours(server)) == 2
+    cleaned = play(NEWEST, FIREWALL_PLAY, inventory)
+    assert cleaned.results["win10"]["changed"], cleaned.said
+    assert cleaned.verdicts("win10")["windows.winrm"] == "open"
+    [left] = ours(server)
+    assert left.removesuffix(" (2)|") == rule.removesuffix("|")
 
 
 def test_constrained_language_mode(fleet: Fleet, engines: Engines, tmp_path: Path) -> None:

@@ -23,6 +23,7 @@ from tests.standins.captures import captured
 from tests.standins.winrm.machine import RULES
 from tests.standins.winrm.machines import MACHINES
 from tests.standins.winrm.natives import Natives
+from tests.windows.test_commands import script
 
 pytestmark = [
     pytest.mark.timeout(300),
@@ -60,6 +61,16 @@ class Wine:
     def load(self, text: str) -> None:
         """Import a file of the registry editor."""
         self._run(["reg.exe", "import", self._file(text)], "")
+
+    def run_file(self, text: str) -> tuple[int, list[str]]:
+        """The return code of a .cmd file, and the lines that it says."""
+        file = self._folder / "file.cmd"
+        file.write_text(text, encoding="ascii", newline="")
+        done = subprocess.run(
+            ["wine", "cmd", "/d", "/c", f"Z:{file}".replace("/", "\\")],
+            capture_output=True, text=True, timeout=120, check=False, env=self._environment,
+        )  # fmt: skip
+        return done.returncode, [line.strip() for line in done.stdout.splitlines() if line.strip()]
 
     def _file(self, text: str) -> str:
         file = self._folder / "load.reg"
@@ -108,6 +119,19 @@ def test_a_registry_is_read_back_as_the_stand_in_prints_it(wine: Wine) -> None:
     assert len(machine.rules()) > 300
     # Wine writes the key with letters of its own and has the values in another order.
     assert sorted(filter(None, read.out.lower().split("\n"))) == sorted(filter(None, played.lower().split("\n")))
+
+
+def test_a_file_of_commands_is_read_as_we_do(wine: Wine) -> None:
+    """Others stand in for netsh.exe, for what fails and what succeeds (its own `echo` alone is neither)."""
+    text = script("windows", sources=["198.51.100.9", "192.0.2.0/24"])
+    text = text.replace("netsh.exe advfirewall firewall show", "reg.exe query HKLM\\nothing")
+    text = text.replace("netsh.exe", "cmd.exe /d /c echo").replace(r"query HKU\S-1-5-19", "query HKLM")
+    added = [line.partition(" || ")[2] for line in text.split("\r\n") if " || " in line]
+    assert wine.run_file(text) == (0, [line.removeprefix("cmd.exe /d /c echo ") for line in added])
+    refused = wine.run_file(text.replace("reg.exe query HKLM >nul", "reg.exe query HKLM\\nothing >nul"))
+    assert refused == (1, ["Nothing is done: run this as an administrator."])
+    failing = wine.run_file(text.replace("cmd.exe /d /c echo", "cmd.exe /d /c exit 1"))
+    assert failing == (1, [])
 
 
 def quoted(text: str) -> str:

@@ -13,14 +13,17 @@ from ansible.plugins.loader import connection_loader
 
 from ...module_utils._core.errors import InputError
 from .client import read_configuration
+from .connection import AnsibleMachine, open_connection
 from .interface import Vantage
 from .local import LocalVantage
 from .login import read_login
 from .options import CONTROLLER
 from .ssh import SshVantage
+from .windows import WindowsVantage
 
 _SSH = ("ssh", "smart", "paramiko", "paramiko_ssh")
 _WINDOWS = ("winrm", "psrp")
+_WINDOWS_SHELLS = ("powershell", "cmd")
 _PLUGIN = "ssh"
 # Of the options of Ansible's connection plugin, those that decide how to log in; older versions lack some of them.
 _OPTIONS = (
@@ -50,14 +53,16 @@ def find_vantage(name: str, hostvars: Mapping[str, Mapping[str, Any]], warn: Cal
     connection = str(variables.get("ansible_connection") or constants.DEFAULT_TRANSPORT).rpartition(".")[2]
     if connection == "local":
         return LocalVantage()
+    if connection in _WINDOWS or (connection in _SSH and variables.get("ansible_shell_type") in _WINDOWS_SHELLS):
+        kind = connection if connection in _WINDOWS else _PLUGIN
+        return WindowsVantage(name, AnsibleMachine(lambda: open_connection(kind, variables)))
     if connection in _SSH:
         login = read_login(name, _ssh_settings(variables), read_configuration)
         return SshVantage(login, python=_python(variables), warn=warn)
-    if connection in _WINDOWS:
-        raise InputError(
-            f"vantage: {name} is reached by {connection}; probing from a Windows audit host is not there yet"
-        )
-    raise InputError(f"vantage: {name} is reached by {connection}, and only over SSH a host can be probed from")
+    raise InputError(
+        f"vantage: {name} is reached by {connection}, and only over SSH, WinRM or PowerShell remoting (psrp) a host "
+        "can be probed from"
+    )
 
 
 def _ssh_settings(variables: Mapping[str, Any]) -> dict[str, Any]:

@@ -9,6 +9,7 @@ from collections.abc import Sequence
 
 from ...module_utils._core.causes import MANAGED_KINDS
 from ...module_utils._core.records import Decision
+from .._platform import powershell
 from .netsh import add_arguments
 from .opening import Opening
 
@@ -62,8 +63,8 @@ def cmdlet_line(opening: Opening, *, store: str = "") -> str:
     """The rule as a line with New-NetFirewallRule, into the local store or a Group Policy's."""
     words = ["New-NetFirewallRule"]
     if store:
-        words.append(f"-PolicyStore '{store}'")
-    words += [f"-DisplayName '{opening.name}'", "-Direction Inbound", "-Action Allow"]
+        words.append(f"-PolicyStore {powershell.quote(store)}")
+    words += [f"-DisplayName {powershell.quote(opening.name)}", "-Direction Inbound", "-Action Allow"]
     if opening.protocol == "icmp":
         words += ["-Protocol ICMPv4", "-IcmpType 8"]
     else:
@@ -71,7 +72,7 @@ def cmdlet_line(opening: Opening, *, store: str = "") -> str:
         if opening.port is not None:
             words.append(f"-LocalPort {opening.port}")
     if opening.program:
-        words.append(f"-Program '{opening.program}'")
+        words.append(f"-Program {powershell.quote(opening.program)}")
     if opening.service:
         words.append(f"-Service {opening.service}")
     words += [f"-RemoteAddress {opening.remote.capitalize() if opening.remote == 'any' else opening.remote}"]

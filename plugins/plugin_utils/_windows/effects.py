@@ -105,6 +105,8 @@ def effects_of(scene: Scene, settings: ProfileSettings, profile: Profile) -> tup
 def _may_concern(exception: LegacyException, traffic: Traffic) -> bool:
     if exception.protocol != traffic.protocol:
         return False
+    if exception.program and traffic.program is not None and traffic.program.path not in ("", exception.program):
+        return False
     if exception.port is None or not traffic.ports:
         return True
     if exception.port == RPC_PORTS:

@@ -56,13 +56,12 @@ class Judgement:
 
 
 class Evaluation:
-    """One snapshot, judged; what rules say about a kind of traffic is worked out once."""
+    """One snapshot, judged; what rules say about a kind of traffic is worked out once for all evaluations of it."""
 
     def __init__(self, snapshot: Snapshot, profiles: Sequence[Profile] | None = None) -> None:
         self.snapshot = snapshot
         self.known = profiles is not None or snapshot.active is not None
         self.profiles = tuple(profiles or snapshot.active or _EVERY)
-        self._claims: dict[str, tuple[Traffic, tuple[Claim, ...]]] = {}
 
     def judge(self, requirement: Requirement, source: AddressSet, destination: Address) -> tuple[Judgement, ...]:
         """The judgements of the parts of ``source`` (of the destination's family) that are treated alike."""
@@ -113,11 +112,12 @@ class Evaluation:
         return found
 
     def _claims_on(self, protocol: int, port: int | None) -> tuple[Traffic, tuple[Claim, ...]]:
-        key = f"{protocol}/{port}"
-        if key not in self._claims:
+        known = self.snapshot.claims.get((protocol, port))
+        if known is None:
             traffic = traffic_of(self.snapshot, protocol, port)
-            self._claims[key] = traffic, tuple(claims_on(self.snapshot.policy, traffic))
-        return self._claims[key]
+            known = traffic, tuple(claims_on(self.snapshot.policy, traffic))
+            self.snapshot.claims[protocol, port] = known
+        return known
 
     def _of_profile(self, piece: Piece, profile: Profile) -> Judgement:
         lasts = True if self.snapshot.filters_at_boot and piece.status is not VerdictStatus.UNKNOWN else None
@@ -227,6 +227,9 @@ def is_set_up(snapshot: Snapshot) -> bool | None:
     if winrm is None or winrm.running is not True:
         return False if winrm is None or winrm.running is False else None
     bound = any(item.protocol == "tcp" and item.port == 5985 for item in snapshot.listeners or ())
+    if snapshot.remoting.by_policy is False:
+        # Then WinRM answers nobody, the policy's own text says; a socket that is there may be a witness against it.
+        return None if bound else False
     return bound or snapshot.remoting.listens("http")
 
 

@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from .listeners import normal_path
 from .registry import Registry
 from .words import Profile
 
@@ -29,12 +30,15 @@ _PROTOCOLS = {"tcp": _TCP, "udp": _UDP}
 
 @dataclass(frozen=True, slots=True)
 class LegacyException:
-    """One exception: ``port`` ``None`` is any of the protocol, or for ICMP the echo request."""
+    """One exception: ``port`` ``None`` is any of the protocol, or for ICMP the echo request; ``program`` is the path of
+    the one program that it is for, empty for all.
+    """
 
     profile: Profile
     key: str
     protocol: int
     port: int | None
+    program: str = ""
 
 
 def legacy_exceptions(registry: Registry, path: str, profile: Profile) -> Iterator[LegacyException]:
@@ -46,6 +50,12 @@ def legacy_exceptions(registry: Registry, path: str, profile: Profile) -> Iterat
             wires = [_PROTOCOLS[protocol.lower()]] if protocol.lower() in _PROTOCOLS else [_TCP, _UDP]
             for wire in wires:
                 yield LegacyException(profile, rf"{path}\GloballyOpenPorts\List\{name}", wire, number)
+    for name, value in registry.values(rf"{path}\AuthorizedApplications\List").items():
+        _scope, _colon, mode = value.text[len(name) + 1 :].partition(":")
+        if name and not mode.lower().startswith("disabled"):
+            for wire in (_TCP, _UDP):
+                where = rf"{path}\AuthorizedApplications\List\{name}"
+                yield LegacyException(profile, where, wire, None, normal_path(name))
     for key, switch, doors in _SWITCHES:
         if registry.number(rf"{path}\{key}", switch):
             for wire, opened in doors:

@@ -26,6 +26,11 @@ def add_arguments(opening: Opening) -> tuple[str, ...]:
     return (*_FIREWALL, "add", "rule", *words)
 
 
+def show_arguments(opening: Opening) -> tuple[str, ...]:
+    """The arguments that show the rule by its name; netsh fails where there is none."""
+    return (*_FIREWALL, "show", "rule", f"name={opening.name}", "dir=in")
+
+
 def delete_arguments(opening: Opening) -> tuple[str, ...]:
     """The arguments that delete every rule of this name, direction, protocol and port: ours and its doubles."""
     return (*_FIREWALL, "delete", "rule", f"name={opening.name}", "dir=in", *_traffic(opening))

@@ -20,11 +20,14 @@ def _query(key: str, *more: str) -> tuple[str, ...]:
     return ("reg.exe", "query", key, *more)
 
 
+# Administrators with their full token alone may read the registry of the system's own accounts.
+ELEVATED = _query(r"HKU\S-1-5-19")
+
 # Every command is one process. The firewall's keys are asked for one by one, because the whole tree holds the rules of
 # every app package as well (half a megabyte). A key without /s lists the names of its sub-keys: a sub-key that is
 # listed and could not be read was denied, not missing.
 PARTS: tuple[tuple[str, tuple[str, ...]], ...] = (
-    ("elevated", _query(r"HKU\S-1-5-19")),
+    ("elevated", ELEVATED),
     ("local_root", _query(FIREWALL_POLICY)),
     ("local_rules", _query(rf"{FIREWALL_POLICY}\FirewallRules")),
     ("local_domain", _query(rf"{FIREWALL_POLICY}\DomainProfile", "/s")),

@@ -15,9 +15,10 @@ from enum import Enum
 
 from .consec import SecurityRule, parse_security_rule
 from .legacy import LegacyException, legacy_exceptions
+from .opening import MARK
 from .parts import FIREWALL_POLICY, POLICIES
 from .registry import Registry, Value, canonical
-from .rule import Rule, damaged_rule, parse_rule
+from .rule import Rule, damaged_rule, is_idle, parse_rule
 from .words import Profile
 
 POLICY = rf"{POLICIES}\WindowsFirewall"
@@ -74,8 +75,8 @@ class ProfileSettings:
 class Policy:
     """Everything that decides about inbound traffic. ``version`` is the machine's policy version (2.10: Windows 7).
 
-    ``rules`` holds those that can say anything about inbound traffic; ``all_rules`` the local store as it is, for what
-    looks for its own rules.
+    ``rules`` holds those that can say anything about inbound traffic; ``local_rules`` those of the local store and all
+    that bear our mark there, on or off.
     """
 
     rules: tuple[StoredRule, ...]
@@ -134,7 +135,8 @@ def _rules(registry: Registry, root: str) -> Iterator[Rule]:
         yield damaged_rule("", "the local store's rules are not there")
     for value in registry.values(path).values():
         if value.kind in ("REG_SZ", "REG_EXPAND_SZ") and isinstance(value.data, str):
-            if value.data and not _is_unset_default(value):
+            idle = is_idle(value.data) and MARK not in value.data
+            if value.data and not idle and not _is_unset_default(value):
                 yield parse_rule(value.name, value.data)
         else:
             yield damaged_rule(value.name, f"its value is a {value.kind}")
@@ -148,15 +150,20 @@ def _is_unset_default(value: Value) -> bool:
 
 
 def profile_path(registry: Registry, store: Store, profile: Profile) -> str:
-    """The key of a profile in a store. Group Policy's StandardProfile counts where neither newer one is there."""
+    """The key of a profile in a store. Group Policy's StandardProfile counts where neither newer one is there; device
+    management's is the private profile, as in the local store, where no PrivateProfile is there.
+    """
     root = ROOTS[store]
     name = f"{profile.value.capitalize()}Profile"
     if profile is Profile.DOMAIN:
         return rf"{root}\{name}"
     if store is Store.LOCAL:
         return rf"{root}\{'StandardProfile' if profile is Profile.PRIVATE else name}"
+    if store is Store.MDM:
+        old = profile is Profile.PRIVATE and not registry.has(rf"{root}\{name}")
+        return rf"{root}\{'StandardProfile' if old else name}"
     newer = any(registry.has(rf"{root}\{word}Profile") for word in ("Private", "Public"))
-    return rf"{root}\{name if newer or store is Store.MDM else 'StandardProfile'}"
+    return rf"{root}\{name if newer else 'StandardProfile'}"
 
 
 def _settings(registry: Registry, profile: Profile) -> ProfileSettings:

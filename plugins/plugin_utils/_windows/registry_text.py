@@ -115,7 +115,8 @@ def _queried(lines: list[str]) -> Iterator[_Item]:
     # The last line may say how many were found, in words of any language.
     closing = max((number for number, line in enumerate(lines, 1) if line.strip()), default=0)
     for number, line in enumerate([*lines, ""], 1):
-        is_key, is_value = bool(_KEY.match(line)), line.startswith(("    ", "\t"))
+        is_value = line.startswith(("    ", "\t"))
+        is_key = not is_value and _KEY.match(line) is not None
         if not (is_key or is_value) and line.strip() and pending and _goes_on(pending):
             pending.append(line)
             continue

@@ -23,11 +23,12 @@ _SKIPPED = re.compile(r"\Av?(\d{1,3})\.(\d{1,4})\Z", re.IGNORECASE)
 _ICMP = re.compile(r"\A(\d{1,3}):(\*|\d{1,3})\Z")
 _PLATFORM = re.compile(r"\A(\d+):(\d+):(\d+)\Z")
 _ANY_PROTOCOL = 256
+_WITH_PORTS = (6, 17)  # [MS-FASP] 2.2.37: no other protocol has ports
 _NT = 2  # VER_PLATFORM_WIN32_NT; the upper bits of that number are reserved
 _LONGEST = 100_000
 
 # Keys that do not narrow ordinary inbound traffic, and keys that narrow it to what a stranger cannot see.
-NEUTRAL = frozenset({"edge", "defer", "lsm", "lom", "pcross", "authbypassout", "name", "desc", "embedctxt"})
+NEUTRAL = frozenset({"edge", "defer", "lsm", "pcross", "authbypassout", "name", "desc", "embedctxt"})
 # An app container or a trust tuple (Wi-Fi Direct and the like): never the services that an audit needs.
 SPECIAL = frozenset({"apppkgid", "pfn", "ttk"})
 # Of these, a key that comes twice contradicts itself.
@@ -106,6 +107,20 @@ def parse_rule(rule_id: str, text: str) -> Rule:
     return builder.rule(rule_id, (version, *pieces), closed)
 
 
+def is_idle(text: str) -> bool:
+    """Whether a rule string that is whole says at first sight that it is off, outbound, or of any port of an app.
+
+    Most rules of a store are, and this costs a twentieth of reading them. False where a closer look is needed.
+    """
+    low = text.lower()
+    if not low.endswith("|"):
+        return False
+    if "|apppkgid=" in low and "lport" not in low and "icmp" not in low:
+        return True
+    off = "|active=false|" in low and low.count("active") == 1
+    return off or ("|dir=out|" in low and low.count("dir") == 1) or "active" not in low
+
+
 def print_rule(rule: Rule) -> str:
     """The string that the rule was read from."""
     return "|".join(rule.pieces) + ("|" if rule.closed else "")
@@ -152,6 +167,12 @@ class _Builder:
                 self.unclear.append(f"{key} is there twice")
                 if key in _WIDE_IF_TWICE:
                     del self.words[key]
+        self._widen_if_local_only()
+        told = len(self.unclear)
+        protocol = self._protocol()
+        is_read = len(self.unclear) == told
+        if is_read and protocol not in _WITH_PORTS and self.words.keys() & {"lport", "rport"}:
+            self.unclear.append("ports, and a protocol that is neither TCP nor UDP")
         return Rule(
             rule_id,
             pieces,
@@ -160,7 +181,7 @@ class _Builder:
             active=self._active() if closed or "active" in self.words else None,
             direction=self._choice("dir", _DIRECTIONS),
             profiles=self._profiles(),
-            protocol=self._protocol(),
+            protocol=protocol,
             local_ports=self._ports("lport"),
             remote_ports=self._ports("rport"),
             icmp4=self._icmp("icmp4"),
@@ -177,6 +198,14 @@ class _Builder:
             special=tuple(self.special),
             unclear=tuple(self.unclear),
         )
+
+    def _widen_if_local_only(self) -> None:
+        """Of an allow rule with LOM (local only mapped), Windows leaves the other end aside ([MS-FASP] 2.2.34)."""
+        other_end = self.words.keys() & {"ra4", "ra6", "rport"}
+        if self._first("lom").lower() == "true" and self._first("action").lower() != "block" and other_end:
+            self.unclear.append("LOM=TRUE: whom it lets in is not known")
+            for key in other_end:
+                del self.words[key]
 
     def _first(self, key: str) -> str:
         return self.words.get(key, ("",))[0]
@@ -264,6 +293,6 @@ class _Builder:
 _KNOWN = frozenset(
     {
         *("action", "active", "dir", "profile", "protocol", "lport", "rport", "icmp4", "icmp6", "ra4", "ra6"),
-        *("la4", "la6", "app", "svc", "if", "platform", "skipver"),
+        *("la4", "la6", "app", "svc", "if", "platform", "skipver", "lom"),
     }
 )

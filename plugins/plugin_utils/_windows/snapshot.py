@@ -30,7 +30,7 @@ from .policy import Policy, read_policy
 from .registry import Registry, canonical, merged
 from .registry_text import parse_registry
 from .remoting import Remoting, read_remoting
-from .traffic import DYNAMIC_PORTS
+from .traffic import DYNAMIC_PORTS, Claim, Traffic
 from .words import Profile
 
 LANMAN = rf"{SERVICES}\LanmanServer\Parameters"
@@ -70,6 +70,10 @@ class Snapshot:
     pipes: Mapping[str, str] = field(default_factory=dict)
     elevated: bool | None = None
     token_filter: int | None = None
+    # What rules say about a protocol number and a port, as far as somebody asked.
+    claims: dict[tuple[int, int | None], tuple[Traffic, tuple[Claim, ...]]] = field(
+        default_factory=dict, init=False, compare=False, repr=False
+    )
 
     @property
     def is_domain_controller(self) -> bool | None:

@@ -1,12 +1,12 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 # Copyright: agentless.audit_ports contributors
 
-"""cmd.exe: a script on standard input, or one command behind /c. Only what scripts of ours use; the rest is an error.
+"""cmd.exe: a script on standard input, a file, or one command behind /c. Only what ours use; the rest is an error.
 
 The parser knows words in double quotes, the redirections `<nul`, `2>nul`, `>nul`, delayed and plain variables, `echo`,
 `set`, `exit`, blocks in parentheses and `if [not] WORD == WORD (`. As in cmd.exe, plain `%NAME%` is expanded when a
 block is read and `!NAME!` when a command is run; it asks for `More?` at each line of a block, and a block that is not
-closed is never run.
+closed is never run. Of a file it knows, beyond that, `rem`, `||`, `&` behind `if errorlevel N`, and `exit /b CODE`.
 """
 
 from __future__ import annotations
@@ -23,6 +23,7 @@ _BANNER = "Microsoft Windows [Version 10.0.17763.1]\r\n(c) Microsoft Corporation
 _NAME = re.compile(r"%([A-Za-z0-9_]+)%")
 _DELAYED = re.compile(r"!([A-Za-z0-9_]+)!")
 _IF = re.compile(r"if (?P<no>not )?(?P<left>\S+) == (?P<right>\S+) \(", re.IGNORECASE)
+_IF_ERROR = re.compile(r"if errorlevel (\d+) (.+)")
 _WORD = re.compile(r'(?:"[^"]*"|[^\s"])+')
 _SPECIAL = re.compile(r"[&|<>^()]")
 _ENVIRONMENT = {"systemroot": r"C:\Windows", "path": r"C:\Windows\system32"}
@@ -57,6 +58,28 @@ class Cmd:
                 except StopIteration:
                     break  # the input ended within a block: cmd.exe leaves without having run any of it
         return Answer(self.code, b"".join(self.out), b"".join(self.err))
+
+    def file(self, text: str) -> Answer:
+        """Run a .cmd file, which is without echo and has the line ends of Windows."""
+        *lines, last = text.split("\r\n")
+        if lines[:1] != ["@echo off"] or last or any("\n" in line for line in lines):
+            raise CmdSyntaxError("no file of lines without echo")
+        for line in lines[1:]:
+            found = _IF_ERROR.fullmatch(line)
+            if line.startswith("rem ") or (found and self.code < int(found[1])):
+                continue
+            for command in found[2].split("& ") if found else [line]:
+                if command.startswith("exit /b "):
+                    self.code = int(self._plain(command.removeprefix("exit /b ")))
+                    return Answer(self.code, b"".join(self.out), b"".join(self.err))
+                self._alternatives(command)
+        raise CmdSyntaxError("the file does not end with exit")
+
+    def _alternatives(self, command: str) -> None:
+        """Commands with `||` between them, up to the first that succeeds."""
+        for number, part in enumerate(command.split(" || ")):
+            if number == 0 or self.code:
+                self._simple(part)
 
     def command(self, line: str) -> Answer:
         """Run one command line, as `cmd.exe /c` does."""

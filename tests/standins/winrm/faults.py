@@ -16,6 +16,7 @@ class Faults:
     `delay_s`: every command takes that long. `drop_at`: the connection is cut in answer to that operation, each time.
     `cut_after`: a command's output breaks off after so many bytes, as if it were all. `garble`: every so many bytes of
     output, one is another. `refuse`: HTTP 503 for everything. `quota_after`: a shell takes no more commands than that.
+    `from_command`: output breaks off, is garbled or dropped from that command of the host on.
     """
 
     delay_s: float = 0
@@ -24,6 +25,7 @@ class Faults:
     garble: int = 0
     refuse: bool = False
     quota_after: int | None = None
+    from_command: int = 1
 
     def spoil(self, output: bytes) -> bytes:
         """A command's output as it arrives."""

@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import tempfile
+from collections.abc import Sequence
 from contextlib import ExitStack
 from pathlib import Path
 from types import TracebackType
@@ -20,9 +21,10 @@ from tests.standins.winrm.signin import PASSWORD, USER, accounts
 
 
 class Fleet:
-    """A context in which hosts can be started; all share the warm engines."""
+    """A context in which hosts can be started; all share the warm engines, which start behind `prefix`."""
 
-    def __init__(self) -> None:
+    def __init__(self, prefix: Sequence[str] = ()) -> None:
+        self._prefix = prefix
         self._stack = ExitStack()
 
     def __enter__(self) -> Fleet:
@@ -30,7 +32,7 @@ class Fleet:
             stack.enter_context(accounts())
             folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="standin-")))
             self._certificate = make_certificate(folder / "certificate.pem")
-            self.engines = Engines()
+            self.engines = Engines(self._prefix)
             stack.callback(self.engines.close)
             self._stack = stack.pop_all()
         return self
@@ -41,13 +43,18 @@ class Fleet:
         self._stack.close()
 
     def start(
-        self, machine: Machine | str, *, port: int = 0, tls: bool = False, language_mode: str = FULL
+        self, machine: Machine | str, *, address: str = "127.0.0.1", port: int = 0, tls: bool = False,
+        language_mode: str = FULL,
     ) -> Server:
         """Start a host: a machine, or the name of one of `MACHINES`."""
         made = MACHINES[machine]() if isinstance(machine, str) else machine
-        host = Host(made, self.engines, language_mode=language_mode)
+        return self.serve(Host(made, self.engines, language_mode=language_mode), address=address, port=port, tls=tls)
+
+    def serve(self, host: Host, *, address: str = "127.0.0.1", port: int = 0, tls: bool = False) -> Server:
+        """Start a host that is made already."""
         self._stack.callback(host.close)
-        server = Server(host, port=port, certificate=self._certificate if tls else None).start()
+        certificate = self._certificate if tls else None
+        server = Server(host, address=address, port=port, certificate=certificate).start()
         self._stack.callback(server.stop)
         return server
 
@@ -55,7 +62,7 @@ class Fleet:
 def inventory_variables(server: Server, connection: str = "winrm", *, transport: str = "ntlm") -> dict[str, Any]:
     """What an inventory says of a host, so that Ansible reaches it by winrm or psrp."""
     shared = {
-        "ansible_connection": connection, "ansible_host": "127.0.0.1", "ansible_port": server.port,
+        "ansible_connection": connection, "ansible_host": server.address, "ansible_port": server.port,
         "ansible_user": USER, "ansible_password": PASSWORD, "ansible_shell_type": "powershell",
     }  # fmt: skip
     if connection == "psrp":

@@ -42,6 +42,8 @@ def netsh(machine: Machine, argv: Sequence[str]) -> Answer:
     words = tuple(word.lower() for word in argv[1:])
     if words in handlers:
         return handlers[words](machine, ())
+    if words[:3] == ("firewall", "show", "rule"):
+        return _show(machine, argv[4:])
     changes: dict[tuple[str, ...], Callable[[Machine, Sequence[str]], Answer]]
     changes = {("firewall", "add", "rule"): _add, ("firewall", "delete", "rule"): _delete}
     change = changes.get(words[:3])
@@ -185,6 +187,21 @@ def _address(prefix: str, item: str) -> str:
     if network.version == 4:
         return f"{prefix}4={network.network_address}/{network.netmask}"
     return f"{prefix}6={network}"
+
+
+def _show(machine: Machine, argv: Sequence[str]) -> Answer:
+    """Rules by name and direction; only whether there is one is played, its fields are not."""
+    texts = TEXTS[machine.language]
+    try:
+        values = _values(argv, {"name", "dir"}, texts)
+        directions = {"in": "In", "out": "Out"}
+        wanted = ["Dir=" + _choice(values, "dir", directions, texts.bad_value)] if "dir" in values else []
+    except BadWordError as error:
+        return lines("", str(error), "", rc=1)
+    found = [rule for rule in machine.rules().values() if _matches(rule, values["name"], wanted)]
+    if not found:
+        return lines("", texts.none_match, "", rc=1)
+    return lines("", *(f"{values['name']}" for _rule in found), texts.ok, "")
 
 
 def _delete(machine: Machine, argv: Sequence[str]) -> Answer:

@@ -41,7 +41,8 @@ class PowerShellShell:
         if engine is None:
             raise FaultError(soap.INVALID_PARAMETER, "no engine", subcode="w:InvalidResourceURI")
         self._process = subprocess.Popen(
-            [str(engine), "-s"], stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL,
+            [*host.engines.prefix, str(engine), "-s"],
+            stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL,
             env={**os.environ, **host.environment},
         )  # fmt: skip
         self._data: dict[str, list[bytes]] = defaultdict(list)

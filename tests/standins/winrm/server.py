@@ -32,13 +32,15 @@ _SOAP_TYPE = "application/soap+xml;charset=UTF-8"
 
 
 class Server(ThreadingHTTPServer):
-    """Serves one host until it is closed; `port` 0 takes a free one."""
+    """Serves one host until it is closed; `port` 0 takes a free one, `address` is one of the loopback's."""
 
     daemon_threads = True
     request_queue_size = 128
 
-    def __init__(self, host: Host, *, port: int = 0, certificate: Path | None = None) -> None:
-        super().__init__(("127.0.0.1", port), Handler)
+    def __init__(
+        self, host: Host, *, address: str = "127.0.0.1", port: int = 0, certificate: Path | None = None
+    ) -> None:
+        super().__init__((address, port), Handler)
         self.host = host
         self.shells = Shells(host)
         self.tls = certificate is not None
@@ -48,6 +50,10 @@ class Server(ThreadingHTTPServer):
             # Shaken hands in the connection's own thread, so that one slow client does not stop the others.
             self.socket = context.wrap_socket(self.socket, server_side=True, do_handshake_on_connect=False)
         self._thread = threading.Thread(target=self.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True)
+
+    @property
+    def address(self) -> str:
+        return str(self.server_address[0])
 
     @property
     def port(self) -> int:
@@ -123,7 +129,8 @@ class Handler(BaseHTTPRequestHandler):
                 protocol, data = self.session.unseal(content_type, data)
             request = soap.parse(data)
             relates_to = request.message
-            if request.operation == self.service.host.faults.drop_at:
+            host = self.service.host
+            if request.operation == host.faults.drop_at and host.requests["Command"] >= host.faults.from_command:
                 self.close_connection = True
                 self.connection.shutdown(socket.SHUT_RDWR)
                 return

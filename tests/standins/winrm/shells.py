@@ -95,7 +95,8 @@ class WinRS:
         faults = self._host.faults
         time.sleep(faults.delay_s)
         answer = self._host.run(command.line, bytes(command.stdin))
-        command.answer = Answer(answer.rc, faults.spoil(answer.out), answer.err)
+        spoiled = self._host.requests["Command"] >= faults.from_command
+        command.answer = Answer(answer.rc, faults.spoil(answer.out) if spoiled else answer.out, answer.err)
 
     def signal(self, request: Request) -> str:
         """Forget a command that ended or is to be ended."""

@@ -243,7 +243,7 @@ def test_dest_that_cannot_be_written_is_an_error(lookup: Any, tmp_path: Path) ->
     ("vantage", "words"),
     [
         ("nobody", "nobody is not in the inventory"),
-        ("win1", "Windows audit host"),
+        ("win1", "win1: the connection to it failed"),
         ("boxed", "reached by podman"),
     ],
 )

@@ -22,11 +22,11 @@ Ip = IPv4Address | IPv6Address
 Rules = Mapping[str, Mapping[str, str]]  # store (local, gpo, mdm) -> id -> rule string
 Settings = Mapping[str, Mapping[str, Mapping[str, "int | str"]]]  # store -> key of a profile -> name -> value
 
-IGNORED = {"EDGE", "DEFER", "LSM", "LOM", "PCROSS", "AUTHBYPASSOUT", "NAME", "DESC", "EMBEDCTXT"}
+IGNORED = {"EDGE", "DEFER", "LSM", "PCROSS", "AUTHBYPASSOUT", "NAME", "DESC", "EMBEDCTXT"}
 CONTAINERS = {"APPPKGID", "PFN", "TTK", "TTK2_22", "TTK2_27", "TTK2_28"}
 READ = {
     "ACTION", "ACTIVE", "DIR", "PROFILE", "PROTOCOL", "ICMP4", "ICMP6", "RA4", "RA6", "RA42", "RA62", "LA4", "LA6",
-    "APP", "SVC", "IF", "PLATFORM", "PLATFORM2", "SKIPVER",
+    "APP", "SVC", "IF", "PLATFORM", "PLATFORM2", "SKIPVER", "LOM",
 }  # fmt: skip
 LPORTS = {"LPORT", "LPORT2_10", "LPORT2_20", "LPORT2_24", "LPORT2_25", "LPORT2_29"}
 RPORTS = {"RPORT", "RPORT2_10", "RPORT2_28"}
@@ -137,7 +137,8 @@ def profile_keys(settings: Settings, profile: str) -> dict[str, str]:
     gpo = f"{profile}Profile"
     if profile != "Domain" and not {"PrivateProfile", "PublicProfile"} & settings.get("gpo", {}).keys():
         gpo = "StandardProfile"
-    return {"local": local, "gpo": gpo, "mdm": f"{profile}Profile"}
+    old = profile == "Private" and "PrivateProfile" not in settings.get("mdm", {})
+    return {"local": local, "gpo": gpo, "mdm": "StandardProfile" if old else f"{profile}Profile"}
 
 
 @dataclass(frozen=True)
@@ -204,6 +205,8 @@ def matches(rule: Pairs, packet: Packet, host: Host) -> Iterator[Match]:
         remotes = list(has_source(rule, packet, host))
     except UnreadableError:
         unread, remotes = True, [True]
+    unread = unread or has_ports_in_vain(rule) or is_for_everybody(rule)
+    remotes = [True] if is_for_everybody(rule) else remotes
     limited = any(is_limit(key) for key in rule.values)
     actions = {value.lower() for value in rule.all("ACTION")}
     if len(actions) != 1 or not actions <= {"allow", "block", "bypass"}:
@@ -212,6 +215,18 @@ def matches(rule: Pairs, packet: Packet, host: Host) -> Iterator[Match]:
         every = [*answers, remote]
         if not any(answer is False for answer in every):
             yield Match(tuple(sorted(actions)), limited or "limit" in every, unread or "unread" in every)
+
+
+def has_ports_in_vain(rule: Pairs) -> bool:
+    """Whether it is no rule of Windows: only TCP and UDP have ports."""
+    return bool(rule.all(*LPORTS, *RPORTS)) and rule.all("PROTOCOL")[:1] not in (["6"], ["17"])
+
+
+def is_for_everybody(rule: Pairs) -> bool:
+    """Whether it allows without a look at the other end, although it names one."""
+    named = rule.all("RA4", "RA6", "RA42", "RA62", *RPORTS)
+    local_only = [value.upper() for value in rule.all("LOM")][:1] == ["TRUE"]
+    return bool(named) and local_only and [value.upper() for value in rule.all("ACTION")][:1] != ["BLOCK"]
 
 
 def is_limit(key: str) -> bool:
@@ -325,7 +340,7 @@ def has_rpc_port(found: list[object]) -> object:
 
 def has_remote_port(rule: Pairs, _packet: Packet, _host: Host) -> object:
     values = rule.all(*RPORTS)
-    if not values:
+    if not values or is_for_everybody(rule):
         return True
     found = list(ports(values))
     return True if hold_all([item for item in found if isinstance(item, range)], range(1, 65536)) else "limit"

@@ -6,7 +6,12 @@ from __future__ import annotations
 
 import pytest
 from ansible_collections.agentless.audit_ports.plugins.module_utils._core.addressset import AddressSet
-from ansible_collections.agentless.audit_ports.plugins.plugin_utils._windows.rule import Rule, parse_rule, print_rule
+from ansible_collections.agentless.audit_ports.plugins.plugin_utils._windows.rule import (
+    Rule,
+    is_idle,
+    parse_rule,
+    print_rule,
+)
 from ansible_collections.agentless.audit_ports.plugins.plugin_utils._windows.words import ALL_PROFILES, Profile
 from hypothesis import given
 from hypothesis import strategies as st
@@ -78,7 +83,8 @@ def test_keys_that_narrow_nothing(pair: str) -> None:
      ("LA4=10.0.0.1-9.0.0.1", "local"), ("ICMP4=echo", "icmp4")],
 )  # fmt: skip
 def test_what_cannot_be_read_is_told_and_left_wide(pair: str, field: str) -> None:
-    found = rule(f"LPort=80|{pair}|" if not pair.startswith("LPort") else f"{pair}|")
+    wire = "" if pair.startswith("Protocol") else "Protocol=6|"
+    found = rule(f"{wire}{'' if pair.startswith('LPort') else 'LPort=80|'}{pair}|")
     assert len(found.unclear) == 1
     assert getattr(found, field) is None
 
@@ -117,6 +123,31 @@ def test_a_string_that_is_cut_off() -> None:
 def test_names() -> None:
     assert rule("Name=Web (80) = all|").name == "Web (80) = all"
     assert rule("Name=@{Microsoft.Todos_1.2?ms-resource://x}|").name == ""
+
+
+IDLE = st.sampled_from(
+    ["Active=FALSE", "active=false", "Active=TRUE", "Dir=Out", "dir=OUT", "Dir=In", " Dir=In", "Name=Active Directory",
+     "AppPkgId=S-1-15-2-1", "LPort=80", "ICMP4=8:*", "App=C:\\dir\\x.exe", "Active =TRUE", "Action=Allow", "x"]
+)  # fmt: skip
+
+
+@given(st.lists(IDLE, max_size=8), st.booleans())
+def test_what_is_idle_at_first_sight_says_nothing(pairs: list[str], closed: bool) -> None:
+    text = "|".join(["v2.31", *pairs]) + "|" * closed
+    found = parse_rule("x", text)
+    if is_idle(text):
+        of_an_app = bool(found.special) and found.local_ports is None and found.icmp4 is None
+        assert of_an_app or not found.is_candidate
+    if closed and pairs == ["Action=Allow", "Active=FALSE"]:
+        assert is_idle(text)
+
+
+def test_idle_rules() -> None:
+    assert is_idle(WINRM.replace("TRUE", "FALSE"))
+    assert is_idle(WINRM.replace("Dir=In", "Dir=Out"))
+    assert is_idle("v2.31|Action=Allow|Active=TRUE|Dir=In|AppPkgId=S-1-15-2-1|")
+    assert not is_idle(WINRM)
+    assert not is_idle(WINRM.replace("TRUE", "FALSE")[:-1])  # cut off
 
 
 @given(st.text(max_size=300))

@@ -37,7 +37,7 @@ truth-random: ## verdicts on random firewall states against real packets (SEED=1
 	@$(RUN) suites machine
 	@PYTHONPATH=build/collections:. $(BIN)/python -m tests.truth.random_run $(or $(SEED),1) $(or $(N),200)
 
-truth-peers: ## what the peers' modules and ours say of a port, beside a real packet
+truth-peers: ## what the peers' modules and ours say of a port, beside a real packet: states of their own, and truth's
 	@$(RUN) environments tools
 	@PYTHONPATH=build/collections $(BIN)/python -m tests.bench.truth_peers
 

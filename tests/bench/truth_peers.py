@@ -9,6 +9,8 @@ as Ansible means it: `changed` says that the port was closed and is open now, `o
 when both parts of it are. Ours is true when the verdict of the check, and that after `present`, is what the packet met.
 A failure with an error says nothing of the port: no answer.
 
+After these, the same is asked of the scenarios that the verdicts are tested with (truth_scenarios.py).
+
 Keys of a scenario: state (a sentence), manager, setup (shell; SOURCE is the audit host's address), port, peer (the
 task), then (shell, run after the opening and before the packet).
 """
@@ -28,6 +30,8 @@ import yaml
 from tests.bench.report import machine as report_machine
 from tests.bench.report import print_table, write_json
 from tests.bench.site import COLLECTION, Machine, Timed, site
+from tests.bench.truth_rows import WORDS, Row, counts_of, way
+from tests.bench.truth_scenarios import ask_about_kernels, ask_about_managers, kernel_questions, manager_questions
 
 IMAGES = {"firewalld": "debian12-firewalld", "ufw": "debian12-ufw", "iptables": "debian12-ufw"}
 PACKETS = Path(__file__).with_name("packets.py")
@@ -40,7 +44,6 @@ _RESET = {
     "ufw": f"{_RESTORE} && ufw reload",
     "iptables": f"{_RESTORE} && nft flush ruleset && iptables -P INPUT ACCEPT",
 }
-_TRUE, _WRONG, _NONE = "true", "wrong", "no answer"
 _STAGE = ("set up", "before", "then", "after the peer", "after ours")  # what has to work for a row to mean anything
 _HEADING = ("state", "packet", "module", "says", "packet", "", "our verdict", "after present", "packet", "")
 
@@ -62,35 +65,6 @@ class Scenario:
         return next(iter(self.peer))
 
 
-@dataclass(frozen=True)
-class Row:
-    """What became of a scenario: whether the packet got in before, and after the peer and ours; what they said.
-
-    `ours_said` are the statuses of the verdicts before and after `present`.
-    """
-
-    scenario: Scenario
-    before: bool
-    peer_said: str
-    peer_after: bool
-    ours_said: tuple[str, str]
-    ours_after: bool
-    reason: str
-
-    @property
-    def peer_truth(self) -> str:
-        if self.peer_said == "failed":
-            return _NONE
-        return _TRUE if self.peer_after and self.before == (self.peer_said == "ok") else _WRONG
-
-    @property
-    def ours_truth(self) -> str:
-        if "unknown" in self.ours_said:
-            return _NONE
-        said_open = tuple(status == "open" for status in self.ours_said)
-        return _TRUE if said_open == (self.before, self.ours_after) else _WRONG
-
-
 def main() -> int:
     scenarios = [
         Scenario(name=path.stem, **yaml.safe_load(path.read_text(encoding="utf-8")))
@@ -108,7 +82,9 @@ def main() -> int:
             for name, machine in made.machines.items()
         }
         results = made.play(tasks, {})
-    _publish([_row(item, [one for one in results if one.task.startswith(f"{item.name}: ")]) for item in scenarios])
+    states = [_row(item, [one for one in results if one.task.startswith(f"{item.name}: ")]) for item in scenarios]
+    tested = [*ask_about_kernels(kernel_questions()), *ask_about_managers(manager_questions())]
+    _publish(states, tested)
     return 0
 
 
@@ -165,7 +141,10 @@ def _row(scenario: Scenario, results: Sequence[Timed]) -> Row:
 
     said = of["peer"].status
     return Row(
-        scenario=scenario,
+        name=scenario.name,
+        state=scenario.state,
+        port=scenario.port,
+        module=scenario.module,
         before=got_in("before"),
         peer_said="changed" if said == "ok" and of["peer"].data["changed"] else said,
         peer_after=got_in("after the peer"),
@@ -175,50 +154,30 @@ def _row(scenario: Scenario, results: Sequence[Timed]) -> Row:
     )
 
 
-def _publish(rows: Sequence[Row]) -> None:
-    """The table, the counts, and build/bench/peers.json."""
+def _publish(states: Sequence[Row], tested: Sequence[Row]) -> None:
+    """The table of the states, the counts of both, and build/bench/peers.json."""
     table: list[tuple[str, ...]] = [_HEADING]
-    for row in rows:
-        module = row.scenario.module.rpartition(".")[2]
-        peer = (row.peer_said, _way(row.peer_after), row.peer_truth)
-        ours = (*row.ours_said, _way(row.ours_after), row.ours_truth)
-        table.append((row.scenario.state, _way(row.before), module, *peer, *ours))
+    for row in states:
+        peer = (row.peer_said, way(row.peer_after), row.peer_truth)
+        ours = (*row.ours_said, way(row.ours_after), row.ours_truth)
+        table.append((row.state, way(row.before), row.module.rpartition(".")[2], *peer, *ours))
     print_table(table)
-    counts = {"ours": Counter(row.ours_truth for row in rows)}
-    for module in sorted({row.scenario.module for row in rows}):
-        counts[module] = Counter(row.peer_truth for row in rows if row.scenario.module == module)
-    words = (_TRUE, _WRONG, _NONE)
+    found = {"machine": report_machine(), **_counted("states", states)}
+    found["scenarios"] = _counted("scenarios of the tests", tested)
+    write_json("peers", found)
+
+
+def _counted(of_what: str, rows: Sequence[Row]) -> dict[str, Any]:
+    """The rows and their counts as results; the counts are printed: each peer's beside ours over the same questions."""
+    counts = counts_of(rows)
+    total = {side: sum((both[side] for both in counts.values()), Counter[str]()) for side in ("peer", "ours")}
+    table = [(of_what, "asked", *WORDS, *(f"ours {word}" for word in WORDS))]
+    for name, both in (*counts.items(), ("all", total)):
+        numbers = (both["peer"].total(), *(both[side][word] for side in ("peer", "ours") for word in WORDS))
+        table.append((name, *map(str, numbers)))
     print()
-    print_table(
-        [("", "states", *words)]
-        + [(name, str(sum(one.values())), *(str(one[word]) for word in words)) for name, one in counts.items()]
-    )
-    write_json("peers", {"machine": report_machine(), "rows": [_to_result(row) for row in rows], "counts": counts})
-
-
-def _way(got_in: bool) -> str:
-    return "in" if got_in else "out"
-
-
-def _to_result(row: Row) -> dict[str, Any]:
-    return {
-        "scenario": row.scenario.name,
-        "state": row.scenario.state,
-        "port": row.scenario.port,
-        "packet_before": row.before,
-        "peer": {
-            "name": row.scenario.module,
-            "said": row.peer_said,
-            "packet_after": row.peer_after,
-            "truth": row.peer_truth,
-        },
-        "ours": {
-            "said": row.ours_said,
-            "packet_after": row.ours_after,
-            "truth": row.ours_truth,
-            "reason": row.reason,
-        },
-    }
+    print_table(table)
+    return {"rows": [row.to_result() for row in rows], "counts": counts}
 
 
 if __name__ == "__main__":

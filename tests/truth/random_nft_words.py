@@ -253,11 +253,11 @@ MATCHES: dict[str, Callable[[Place], str]] = {
     "ct zone": _choice("ct zone", "0", "3"),
     "ct direction": _choice("ct direction", "original", "reply"),
     "ct address": _original,
-    "ct port": _fixed(
-        "ct original proto-dst 22",
-        "ct original proto-dst 80",
-        "ct reply proto-src 80",
-        "ct reply proto-src { 22, 161 }",
+    "ct port": _fixed(  # nft takes no port without a protocol before it
+        "meta l4proto tcp ct original proto-dst 22",
+        "meta l4proto tcp ct original proto-dst 80",
+        "meta l4proto tcp ct reply proto-src 80",
+        "meta l4proto udp ct reply proto-src { 53, 161 }",
     ),
     "ct protocol": _choice("ct protocol", "tcp", "udp", "icmp"),
     "ct l3proto": _l3proto,

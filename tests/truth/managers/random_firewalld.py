@@ -241,7 +241,7 @@ _IPSETS = ("hash:ip", "hash:net", "hash:mac", "timeout")
 def _ipset(spot: Spot, version: int) -> str:
     """The name of an ipset, made on the way."""
     draw = spot.draw
-    kind = draw.name("fw ipset ", dict.fromkeys(_IPSETS), common=("hash:ip", "hash:net"))
+    kind = draw.name("fw ipset ", dict.fromkeys(_IPSETS), common=("hash:ip", "hash:net", "timeout"))
     name, options = f"set{len(spot.ipsets)}", ""
     entries = [address(draw, version) for _number in range(2)]
     if kind == "hash:net":  # firewalld loads no entries that overlap

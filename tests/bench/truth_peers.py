@@ -30,7 +30,7 @@ import yaml
 from tests.bench.report import machine as report_machine
 from tests.bench.report import print_table, write_json
 from tests.bench.site import COLLECTION, Machine, Timed, site
-from tests.bench.truth_rows import WORDS, Row, counts_of, way
+from tests.bench.truth_rows import CLOSED, WORDS, Row, counts_of, way
 from tests.bench.truth_scenarios import ask_about_kernels, ask_about_managers, kernel_questions, manager_questions
 
 IMAGES = {"firewalld": "debian12-firewalld", "ufw": "debian12-ufw", "iptables": "debian12-ufw"}
@@ -171,10 +171,11 @@ def _counted(of_what: str, rows: Sequence[Row]) -> dict[str, Any]:
     """The rows and their counts as results; the counts are printed: each peer's beside ours over the same questions."""
     counts = counts_of(rows)
     total = {side: sum((both[side] for both in counts.values()), Counter[str]()) for side in ("peer", "ours")}
-    table = [(of_what, "asked", *WORDS, *(f"ours {word}" for word in WORDS))]
+    table = [(of_what, "asked", *WORDS, CLOSED, *(f"ours {word}" for word in WORDS))]
     for name, both in (*counts.items(), ("all", total)):
-        numbers = (both["peer"].total(), *(both[side][word] for side in ("peer", "ours") for word in WORDS))
-        table.append((name, *map(str, numbers)))
+        asked = sum(both["peer"][word] for word in WORDS)
+        said = [both["peer"][word] for word in (*WORDS, CLOSED)] + [both["ours"][word] for word in WORDS]
+        table.append((name, *map(str, (asked, *said))))
     print()
     print_table(table)
     return {"rows": [row.to_result() for row in rows], "counts": counts}

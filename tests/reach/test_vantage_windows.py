@@ -297,22 +297,43 @@ _PLAY = """
 """
 
 
-_OTHERS = [core for core in cores() if core.label != "2.19"]  # that one is in all tests above
+_CONNECTIONS = ("winrm", "ssh", "psrp")
 
 
-@pytest.mark.parametrize("core", _OTHERS, ids=lambda core: f"core-{core.label}")
-def test_the_task_on_a_windows_audit_host(server: Server, core: Core, tmp_path: Path) -> None:
-    """The same name, options and records as on Linux, over Ansible's own winrm connection."""
+def _by_ssh(world: World, folder: Path) -> dict[str, Any]:
+    """Inventory variables of the vantage as a host whose login shell is PowerShell: what an sshd starts, without it."""
+    engine, inside = find_engine(), f"ip netns exec {world.vantage}"
+    powershell, ssh = folder / "PowerShell", folder / "ssh"
+    powershell.write_text(f'#!/bin/sh\nexec "{engine}" "$@"\n')
+    path = f'PATH="{folder}:$PATH"'
+    ssh.write_text(f'#!/bin/sh\n{path}\nfor last; do :; done\nexec {inside} "{engine}" -NoProfile -Command "$last"\n')
+    for program in (powershell, ssh):
+        program.chmod(0o755)
+    return {
+        "ansible_connection": "ssh", "ansible_shell_type": "powershell", "ansible_ssh_executable": str(ssh),
+        "ansible_host": "192.0.2.10", "ansible_user": "Administrator",
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("core", "connection"),
+    [pytest.param(*pair, id=f"core-{pair[0].label}-{pair[1]}") for pair in zip(cores(), _CONNECTIONS, strict=False)],
+)
+def test_the_task_on_a_windows_audit_host(
+    world: World, server: Server, core: Core, connection: str, tmp_path: Path
+) -> None:
+    """The same name, options and records as on Linux, over each of Ansible's own connections."""
+    audit1 = _by_ssh(world, tmp_path) if connection == "ssh" else inventory_variables(server, connection)
     web1 = {"ansible_host": TARGET, "audit_ports_systems": ["linux", "network_scan"], "audit_ports_platform": "none"}
     inventory = tmp_path / "hosts.json"
     found = {
-        "audit_hosts": {"hosts": {"audit1": inventory_variables(server)}},
+        "audit_hosts": {"hosts": {"audit1": audit1}},
         "audit_targets": {"hosts": {"web1": web1}},
     }
     inventory.write_text(json.dumps(found))
     playbook = tmp_path / "play.yml"
-    # The way that 2.21 copies files takes more of PowerShell than the engine here has.
-    kept = "{{ omit }}" if core.label == "2.21" else str(tmp_path / "seen.jsonl")
+    # To copy a file takes more than these: an sshd with sftp, and of PowerShell what the engine here has not.
+    kept = str(tmp_path / "seen.jsonl") if connection == "winrm" else "{{ omit }}"
     playbook.write_text(_PLAY.replace("{{ kept }}", kept))
     played = play(core, playbook, inventory)
     assert played.returncode == 0, played.said
@@ -325,7 +346,7 @@ def test_the_task_on_a_windows_audit_host(server: Server, core: Core, tmp_path: 
     assert by_id["network_scan.netbios_datagram"] == ("unverifiable_from_here", "not_checked")
     assert {row["vantage"] for row in result["observations"]} == {"audit1"}
     assert result["counts"]["open"] == 2
-    assert result["changed"] == (core.label != "2.21")
+    assert result["changed"] == (connection == "winrm")
     if result["changed"]:
         lines = [json.loads(line) for line in (tmp_path / "seen.jsonl").read_text().splitlines()]
         assert len(lines) == len(result["observations"])

@@ -81,7 +81,7 @@ class ActionModule(ActionBase):  # type: ignore[misc]
         with tempfile.TemporaryDirectory(prefix="audit-ports-") as folder:
             path = os.path.join(folder, "observations.jsonl")
             try:
-                with JsonLines(path) as lines, progress:
+                with progress, JsonLines(path) as lines:
                     for index, observation in progress.watch(vantage.observe(plan.probes, plan.options)):
                         lines.write(index, observation)
                         observed.append((index, observation))

@@ -30,7 +30,7 @@ import yaml
 from tests.bench.report import machine as report_machine
 from tests.bench.report import print_table, write_json
 from tests.bench.site import COLLECTION, Machine, Timed, site
-from tests.bench.truth_rows import CLOSED, WORDS, Row, counts_of, way
+from tests.bench.truth_rows import CLOSED, WORDS, Row, counts_of, failure_of, said_by, way
 from tests.bench.truth_scenarios import ask_about_kernels, ask_about_managers, kernel_questions, manager_questions
 
 IMAGES = {"firewalld": "debian12-firewalld", "ufw": "debian12-ufw", "iptables": "debian12-ufw"}
@@ -139,18 +139,19 @@ def _row(scenario: Scenario, results: Sequence[Timed]) -> Row:
         given: list[Mapping[str, Any]] = of[step].data.get("verdicts", [])
         return given[0] if given else {"status": "unknown", "reason": of[step].data.get("msg")}
 
-    said = of["peer"].status
+    peer = of["peer"]
     return Row(
         name=scenario.name,
         state=scenario.state,
         port=scenario.port,
         module=scenario.module,
         before=got_in("before"),
-        peer_said="changed" if said == "ok" and of["peer"].data["changed"] else said,
+        peer_said=said_by(peer),
         peer_after=got_in("after the peer"),
         ours_said=(verdict("check")["status"], verdict("check after")["status"]),
         ours_after=got_in("after ours"),
         reason=verdict("check")["reason"],
+        peer_message=failure_of(peer),
     )
 
 

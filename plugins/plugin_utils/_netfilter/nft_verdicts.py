@@ -11,6 +11,7 @@ from .nft_values import NotUnderstoodError
 from .statements import ACCEPT, BACK, DROP, Verdict, goto, jump
 
 _SIMPLE: dict[str, Verdict | None] = {"accept": ACCEPT, "drop": DROP, "return": BACK, "continue": None}
+_TO_A_CHAIN = {"jump": jump, "goto": goto}
 
 
 def read_verdict(item: Any) -> Verdict | None:
@@ -19,8 +20,6 @@ def read_verdict(item: Any) -> Verdict | None:
         ((name, body),) = item.items()
         if name in _SIMPLE:
             return _SIMPLE[name]
-        if name == "jump":
-            return jump(body["target"])
-        if name == "goto":
-            return goto(body["target"])
+        if name in _TO_A_CHAIN and isinstance(body["target"], str):
+            return _TO_A_CHAIN[name](body["target"])
     raise NotUnderstoodError("a verdict that is not known")

@@ -52,10 +52,10 @@ def test_verdict_is_what_the_packet_meets(field: Field, host: HostView, path: Pa
     """Each source and port of the panel is judged as its packet fares; undecided is only what the scenario says."""
     scenario = yaml.safe_load(path.read_text(encoding="utf-8"))
     try:
-        _load(field, scenario)
+        load_scenario(field, scenario)
         problems = _problems(field, host, scenario)
     finally:
-        _unload(field, scenario)
+        unload_scenario(field, scenario)
     assert not problems, "\n".join(problems)
 
 
@@ -101,7 +101,8 @@ def _probes(scenario: dict[str, Any]) -> list[Probe]:
     return found
 
 
-def _load(field: Field, scenario: dict[str, Any]) -> None:
+def load_scenario(field: Field, scenario: dict[str, Any]) -> None:
+    """Load its rules into the kernel of the field's host."""
     if "ipset" in scenario:
         field.run("ipset", "restore", text=scenario["ipset"])
     if "nft_file" in scenario:
@@ -114,7 +115,8 @@ def _load(field: Field, scenario: dict[str, Any]) -> None:
             field.run(f"{command}{backend}-restore", text=scenario[command])
 
 
-def _unload(field: Field, scenario: dict[str, Any]) -> None:
+def unload_scenario(field: Field, scenario: dict[str, Any]) -> None:
+    """Leave no rule of it."""
     field.run("nft", "flush", "ruleset")
     if scenario.get("legacy"):
         for command in ("iptables", "ip6tables"):

@@ -129,20 +129,20 @@ class Stage:
                 stdout=packed, check=True, timeout=60,
             )  # fmt: skip
             packed.seek(0)
-            unpack = self._argv("tar", "-xpf", "-", "-C", "/")
+            unpack = self.argv("tar", "-xpf", "-", "-C", "/")
             subprocess.run(unpack, stdin=packed, check=True, timeout=60)
         self.run(
             "for tool in iptables ip6tables; do for what in '' -save -restore; do"
             " ln -sf xtables-nft-multi /usr/sbin/$tool$what; done; done; systemctl daemon-reload"
         )
 
-    def _argv(self, *command: str) -> list[str]:
+    def argv(self, *command: str) -> list[str]:
         """A command inside the container, without the start-up time of podman exec."""
         return ["nsenter", "-t", str(self._pid), "-m", "-u", "-i", "-n", "-p", "-r", "-w", *_ENVIRONMENT, *command]
 
     def run(self, script: str) -> str:
         """The output of a script of /bin/sh in the container. Raises CalledProcessError with its errors as a note."""
-        command = self._argv("/bin/sh")
+        command = self.argv("/bin/sh")
         done = subprocess.run(command, input=script, capture_output=True, text=True, check=False, timeout=60)
         if done.returncode:
             error = subprocess.CalledProcessError(done.returncode, script, done.stdout, done.stderr)
@@ -153,7 +153,7 @@ class Stage:
     def run_to_its_end(self, script: str) -> str:
         """The output of a script, however it ends."""
         return subprocess.run(
-            self._argv("/bin/sh"), input=script, capture_output=True, text=True, check=False, timeout=60
+            self.argv("/bin/sh"), input=script, capture_output=True, text=True, check=False, timeout=60
         ).stdout
 
     def begin(self, files: Mapping[str, str], commands: Sequence[str]) -> None:

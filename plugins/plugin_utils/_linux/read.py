@@ -196,12 +196,14 @@ audit_ports_units() {{
 
 # Many small packets cost sshd and Ansible more than waiting for the end does.
 _IN_ONE_PIECE = "dd obs=1048576 2>/dev/null"
-# In two groups that run side by side. The slow ones that print little are the first, whose output waits in a pipe.
+# In groups that run side by side; the output of each waits in a pipe for the next. What prints little is in the first.
 _BESIDE = (
-    ("units", ["audit_ports_units", *dict.fromkeys((*UNITS, *ACL_UNITS))]),
-    ("xtables", ["audit_ports_tables"]),
-    ("sockets", ["audit_ports_sockets"]),
-    ("firewalld", ["audit_ports_firewalld"]),
+    (
+        ("sockets", ["audit_ports_sockets"]),
+        ("firewalld", ["audit_ports_firewalld"]),
+        ("xtables", ["audit_ports_tables"]),
+    ),
+    (("units", ["audit_ports_units", *dict.fromkeys((*UNITS, *ACL_UNITS))]),),
 )
 _PARTS = (
     ("user", ["audit_ports_user"]),
@@ -214,7 +216,7 @@ _PARTS = (
 
 def read_command(*, withdrawing: bool) -> Command:
     """The command. ``withdrawing``: also find out whose connection this is, through ``sudo`` too."""
-    beside = [sh.part(name, argv) for name, argv in _BESIDE]
+    beside = [[sh.part(name, argv) for name, argv in group] for group in _BESIDE]
     lines = [sh.part(name, argv) for name, argv in _PARTS]
     files = f"{_KERNEL} {_GUARDED} {_SHIPPED} {_RECORDS} {' '.join(WRAPPERS)} {CONTAINER}"
     lines.append(f"audit_ports_part files audit_ports_files {files}")
@@ -224,5 +226,6 @@ def read_command(*, withdrawing: bool) -> Command:
     lines.append(f"[ -f {STATE_DIRECTORY}/journal.json ] && audit_ports_part hashes audit_ports_hashes")
     if withdrawing:
         lines.append("audit_ports_part connection audit_ports_connection")
-    groups = ["{", *beside, "} | {", *lines, "cat", f"}} | {_IN_ONE_PIECE}"]
+    first, *others = (*beside, lines)
+    groups = ["{", *first, *(line for group in others for line in ("} | {", *group, "cat")), f"}} | {_IN_ONE_PIECE}"]
     return sh.script(GUARD_FUNCTIONS + _FUNCTIONS, "\n".join(groups))

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import re
 import socket
 from typing import Any
 
@@ -27,6 +28,8 @@ from .flow import (
 
 WIDTHS = {"ipv4_addr": 32, "ipv6_addr": 128, "inet_service": 16, "inet_proto": 8, "mark": 32, "ifname": 128}
 BITMASK_TYPES = frozenset({"ct_state", "ct_status", "tcp_flag", "ct_label", "ct_event"})
+# nft has no type for the elements of an anonymous set of conntrack's ports, and says so behind the number.
+_HEXADECIMAL = re.compile(r"(0x[0-9a-f]+)(?: \[invalid type\])?")
 _OTHER_PROTOCOL = 256  # a protocol named as none of ours: no packet has this number
 
 NAMES: dict[str, dict[str, int]] = {
@@ -217,8 +220,9 @@ def _named(kind: str, text: str) -> int:
         return known
     if text.isdigit():
         return int(text)
-    if text.startswith("0x"):
-        return int(text, 16)
+    hexadecimal = _HEXADECIMAL.fullmatch(text)
+    if hexadecimal:
+        return int(hexadecimal[1], 16)
     if kind == "inet_proto":
         return _OTHER_PROTOCOL
     return _no_name(kind, text)

@@ -10,8 +10,9 @@ A chain that a text declares is emptied (built-in chains only get their policy),
 from __future__ import annotations
 
 import re
-import shlex
 from collections.abc import Iterable, Iterator, Mapping
+
+from .._netfilter.xtables_lines import UnreadableError, split_words
 
 BUILT_IN: Mapping[str, tuple[str, ...]] = {
     "raw": ("PREROUTING", "OUTPUT"),
@@ -20,7 +21,6 @@ BUILT_IN: Mapping[str, tuple[str, ...]] = {
     "filter": ("INPUT", "FORWARD", "OUTPUT"),
     "security": ("INPUT", "FORWARD", "OUTPUT"),
 }
-_QUOTING = re.compile(r"[\"'\\]")
 _CHAIN = re.compile(r":(\S+)\s+(ACCEPT|DROP|-)(?:\s+\[\d+:\d+\])?")
 
 
@@ -50,7 +50,7 @@ class Tables:
 
     def _take(self, table: str, line: str) -> bool:
         chains = self._tables[table]
-        declared = _CHAIN.fullmatch(line)
+        declared = _CHAIN.fullmatch(line) if line.startswith(":") else None
         if declared:
             chain, policy = declared[1], declared[2]
             if chain in BUILT_IN.get(table, ()):
@@ -60,8 +60,8 @@ class Tables:
             return True
         line = line.partition("] ")[2] if line.startswith("[") else line
         try:
-            words = shlex.split(line) if _QUOTING.search(line) else line.split()
-        except ValueError:
+            words = split_words(line)
+        except UnreadableError:
             return False
         if len(words) < 2 or words[1] not in chains:
             return False

@@ -42,8 +42,9 @@ _GUARDED = (
     "/etc/ufw/*.rules /etc/ufw/*.conf /etc/ufw/*.init /etc/default/ufw"
 )
 _SHIPPED = " ".join(f"/usr/lib/firewalld/{folder}/*.xml" for folder in ("zones", "policies", "ipsets"))
-_HASHED = f"/etc/firewalld/zones/*.xml /etc/firewalld/zones/*.xml.old /etc/ufw/user*.rules {STATE_DIRECTORY}/files/*"
 _RECORDS = f"{STATE_DIRECTORY}/journal.json {STATE_DIRECTORY}/left"
+# Whose content alone is compared: what a manager keeps of a file that was, and what we keep.
+_KEPT = f"/etc/firewalld/zones/*.xml.old {STATE_DIRECTORY}/files/* {STATE_DIRECTORY}/journal.json"
 _KERNEL = (
     "/proc/sys/net/ipv4/icmp_echo_ignore_all /proc/sys/net/ipv6/icmp/echo_ignore_all /proc/sys/net/ipv4/ip_forward "
     "/proc/sys/net/ipv6/conf/all/forwarding "
@@ -78,7 +79,7 @@ audit_ports_sums() {{
     [ -z "$audit_ports_found" ] || sha256sum -- $audit_ports_found
 }}
 audit_ports_fingerprint() {{
-    audit_ports_sums {_GUARDED} {STATE_DIRECTORY}/journal.json
+    audit_ports_sums {_GUARDED} {_KEPT}
 }}
 """
 
@@ -163,9 +164,6 @@ audit_ports_connection() {{
     done
     printf '%s' "$SSH_CONNECTION"
 }}
-audit_ports_hashes() {{
-    audit_ports_sums {_HASHED}
-}}
 audit_ports_wrapped() {{
     for audit_ports_maps in $(grep -l libwrap /proc/[0-9]*/maps 2>/dev/null); do
         cat "${{audit_ports_maps%maps}}comm"
@@ -203,14 +201,16 @@ _BESIDE = (
         ("firewalld", ["audit_ports_firewalld"]),
         ("xtables", ["audit_ports_tables"]),
     ),
-    (("units", ["audit_ports_units", *dict.fromkeys((*UNITS, *ACL_UNITS))]),),
+    (
+        ("units", ["audit_ports_units", *dict.fromkeys((*UNITS, *ACL_UNITS))]),
+        ("network", ["audit_ports_network"]),
+        ("route6", ["ip", "-j", "-6", "route", "show", "table", "main"]),
+    ),
 )
 _PARTS = (
     ("user", ["audit_ports_user"]),
     ("fingerprint", ["audit_ports_fingerprint"]),
     ("nft", ["nft", "-j", "list", "ruleset"]),
-    ("network", ["audit_ports_network"]),
-    ("route6", ["ip", "-j", "-6", "route", "show", "table", "main"]),
 )
 
 
@@ -223,7 +223,6 @@ def read_command(*, withdrawing: bool) -> Command:
     lines.append("command -v ipset >/dev/null 2>&1 && audit_ports_part ipset ipset save")
     lines.append("command -v nft >/dev/null 2>&1 || audit_ports_part builtin audit_ports_builtin")
     lines.append("audit_ports_denies && audit_ports_part wrapped audit_ports_wrapped")
-    lines.append(f"[ -f {STATE_DIRECTORY}/journal.json ] && audit_ports_part hashes audit_ports_hashes")
     if withdrawing:
         lines.append("audit_ports_part connection audit_ports_connection")
     first, *others = (*beside, lines)

@@ -107,7 +107,7 @@ def parse_snapshot(parts: Mapping[str, Part]) -> Snapshot:
         managers=_managers(files, view, units, ruleset),
         listeners=_listeners(parts["sockets"]),
         journal=parse_journal(files.get(state[0]), files.get(state[1])),
-        hashes=parse_hashes(_out(parts, "hashes")),
+        hashes=parse_hashes(parts["fingerprint"].out),
         firewalld_state=firewalld_state(parts.get("firewalld")),
         fingerprint=parts["fingerprint"].out.strip(),
         wrapped=frozenset(_out(parts, "wrapped").split()),

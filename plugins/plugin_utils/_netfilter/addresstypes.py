@@ -30,15 +30,22 @@ def addresses_of_types(
     """
     if not types <= {"local", "broadcast", "multicast", "unicast"}:
         return None
+    asked = (version, interface)
+    known = host.types_found.get(asked)
+    if known is None:
+        known = host.types_found[asked] = _by_type(host, version, interface)
+    found = RangeSet()
+    for name in types:
+        found = found | known[name] if found else known[name]
+    return found
+
+
+def _by_type(host: HostView, version: int, interface: str | None) -> dict[str, RangeSet]:
     local = RangeSet(_local(host, version, interface))
     broadcast = RangeSet(_broadcast(host, version, interface)) - local
     multicast = RangeSet([_MULTICAST_4 if version == 4 else _MULTICAST_6]) - local
-    known = {"local": local, "broadcast": broadcast, "multicast": multicast}
-    known["unicast"] = _EVERYTHING[version] - local - broadcast - multicast
-    found = RangeSet()
-    for name in types:
-        found |= known[name]
-    return found
+    unicast = _EVERYTHING[version] - local - broadcast - multicast
+    return {"local": local, "broadcast": broadcast, "multicast": multicast, "unicast": unicast}
 
 
 def can_type(host: HostView, version: int, address: object, interface: str | None) -> bool:

@@ -6,11 +6,11 @@
 from __future__ import annotations
 
 import itertools
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import cast
 
 from ...module_utils._core.ranges import RangeSet
-from .flow import Flow, Value, simplified
+from .flow import Flow, Value, changed, simplified
 from .matches import Truth, is_match, is_ruled_out
 from .model import Chain, Fate, Hook, Rule, Ruleset, Step
 from .statements import Statement, Verb, Verdict
@@ -143,7 +143,7 @@ class ChainRunner:
         for branch, (part, verdict) in enumerate(statement.apply(flow)):
             settled = self._assuming(part, chain, rule, branch) if part.guessed else part
             if settled.translated != flow.translated:
-                settled = replace(settled, trail=(*settled.trail, self._place(chain, rule)))
+                settled = changed(settled, trail=(*settled.trail, self._place(chain, rule)))
             if verdict is None:
                 pending.append((settled, number + 1))
             else:
@@ -183,13 +183,13 @@ class ChainRunner:
         chain = place.chain
         judges = chain.hook is None or (chain.hook in _JUDGING_HOOKS and chain.kind != "nat")
         if self.stage == "arrival" and judges:
-            return replace(flow, trail=(*flow.trail, place))
+            return changed(flow, trail=(*flow.trail, place))
         return flow
 
     def _assuming(self, flow: Flow, chain: Chain, rule: Rule, guess: object) -> Flow:
         self._forks += 1
         place = self._place(chain, rule)
-        return replace(flow, assumptions=flow.assumptions | {(place, guess)}, guessed=False)
+        return changed(flow, assumptions=flow.assumptions | {(place, guess)}, guessed=False)
 
     def _place(self, chain: Chain, rule: Rule | None) -> Place:
         key = (id(chain), id(rule))
@@ -245,13 +245,13 @@ def _as_one(group: list[Flow]) -> Flow:
         return group[0]
     clients = RangeSet(itertools.chain.from_iterable(flow.clients for flow in group))
     ways = tuple((flow.clients, flow.trail) for flow in group)
-    return replace(group[0].with_clients(clients), trail=(Trails(ways),))
+    return changed(group[0].with_clients(clients), trail=(Trails(ways),))
 
 
 def _join(groups: dict[tuple[Flow, RangeSet], Flow], key: tuple[Flow, RangeSet], flow: Flow) -> None:
     other = groups.get(key)
     if other is not None:
-        flow = replace(
+        flow = changed(
             other,
             assumptions=other.assumptions & flow.assumptions,
             source_port=_either(other.source_port, flow.source_port),
@@ -263,7 +263,7 @@ def _join(groups: dict[tuple[Flow, RangeSet], Flow], key: tuple[Flow, RangeSet],
 def _state_of(flow: Flow) -> Flow:
     """All that must be equal of two flows that may become one."""
     bare = flow.with_clients(RangeSet())
-    return replace(bare, assumptions=frozenset(), source_port=None, destination_port=None)
+    return changed(bare, assumptions=frozenset(), source_port=None, destination_port=None)
 
 
 def _either(one: Value, other: Value) -> Value:

@@ -12,7 +12,7 @@ them differently.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from enum import Enum
 from typing import Any
 
@@ -133,9 +133,14 @@ class Flow:
             changes[self.linked] = value
         if self.reply_linked:
             changes["reply_destination"] = value
-        found = object.__new__(type(self))  # what replace() does takes ten times as long, and most rules end here
-        vars(found).update(vars(self), **changes)
-        return found
+        return changed(self, **changes)
+
+
+def changed(flow: Flow, **changes: Any) -> Flow:
+    """The flow with other values. What dataclasses' ``replace`` does takes ten times as long, at every rule."""
+    found = object.__new__(Flow)
+    vars(found).update(vars(flow), **changes)
+    return found
 
 
 class Field(str, Enum):
@@ -215,7 +220,7 @@ def clients_field(flow: Flow, field: Field) -> bool:
 
 def _with_values(flow: Flow, attribute: str, values: RangeSet) -> Flow:
     changes: dict[str, Any] = {attribute: simplified(values)}
-    return replace(flow, guessed=True, **changes)
+    return changed(flow, guessed=True, **changes)
 
 
 def _index(flow: Flow, name: str | None) -> Value:

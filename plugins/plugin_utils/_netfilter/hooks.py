@@ -10,11 +10,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 from .chains import ChainRunner, Place, merged
-from .flow import DATA_FLAGS, STATE_NEW, UDP, Flow
+from .flow import DATA_FLAGS, STATE_NEW, UDP, Flow, changed
 from .model import Chain, Hook, HostView, Ruleset
 from .translation import (
     DESTINATION,
@@ -57,7 +57,6 @@ class Hooks:
     ruleset: Ruleset
     host: HostView
     runner: ChainRunner
-    _followed: dict[int, bool] = field(default_factory=dict)
 
     def through(self, hook: Hook, flows: list[Flow]) -> list[Flow]:
         """The flows that come through all that is registered on a hook, in the order of priority."""
@@ -90,9 +89,9 @@ class Hooks:
             guess = frozenset({(place, port)}) if len(ports) > 1 else frozenset()
             # Connections are followed on bridges only where a rule there asks for them, which then sees them as here.
             changes: dict[str, Any] = {side: port, "tracking": "tracked", "assumptions": flow.assumptions | guess}
-            for later in self.runner.base_chain(chain, [replace(flow, **changes)]):
+            for later in self.runner.base_chain(chain, [changed(flow, **changes)]):
                 back: dict[str, Any] = {side: bridge.name, "tracking": flow.tracking}
-                passed.append(replace(later, **back))
+                passed.append(changed(later, **back))
         return passed
 
     def _stations(self, hook: Hook, version: int) -> list[tuple[int, Callable[[list[Flow]], list[Flow]]]]:
@@ -111,16 +110,17 @@ class Hooks:
 
     def _perhaps_translating(self, chain: Chain, version: int) -> Chain:
         """A nat chain is called for the packets of connections only: where the kernel follows some (nf_nat_inet_fn)."""
-        if version not in self._followed:
+        followed = self.ruleset.follows_connections
+        if version not in followed:
             families = ("inet", "ip" if version == 4 else "ip6")
             of_others = _NAT_OF_FAMILY["ip6" if version == 4 else "ip"]
-            self._followed[version] = any(
+            followed[version] = any(
                 _OF_CONNECTIONS.search(of_others.sub("", str(rule.text)))
                 for (family, _table, _name), other in self.ruleset.chains.items()
                 if family in families
                 for rule in other.rules
             )
-        if self._followed[version] or chain.doubt:
+        if followed[version] or chain.doubt:
             return chain
         return replace(chain, doubt="no rule has the kernel follow connections, and without them it is not called")
 
@@ -139,8 +139,8 @@ class Hooks:
     def _perhaps(self, chain: Chain, flow: Flow) -> list[Flow]:
         """A chain of which nobody knows whether it is called."""
         place = Place(chain, None, "gap")
-        met = replace(flow, assumptions=flow.assumptions | {(place, True)})
-        unmet = replace(flow, assumptions=flow.assumptions | {(place, False)})
+        met = changed(flow, assumptions=flow.assumptions | {(place, True)})
+        unmet = changed(flow, assumptions=flow.assumptions | {(place, False)})
         return [unmet, *self.runner.base_chain(chain, [met])]
 
     def _translate(self, hook: Hook, chains: list[Chain], flows: list[Flow]) -> list[Flow]:
@@ -173,21 +173,21 @@ def _tracked(flow: Flow) -> Flow:
     """
     if flow.tracking == "untracked":
         return flow
-    flow = replace(flow, template=False)
+    flow = changed(flow, template=False)
     same = flow.connection_known and flow.ct_zone == flow.connection_zone
     if flow.direction == 0 and (flow.state == STATE_NEW or not same):
-        begun = replace(flow, tracking="tracked", connection_known=True, connection_zone=flow.ct_zone)
+        begun = changed(flow, tracking="tracked", connection_known=True, connection_zone=flow.ct_zone)
         return begun if flow.state == STATE_NEW else _picked_up(begun)
     if flow.direction == 0:
-        return replace(flow, tracking="tracked") if flow.answer_known else flow
+        return changed(flow, tracking="tracked") if flow.answer_known else flow
     if same:
-        return replace(flow, tracking="tracked", answer_known=True)
+        return changed(flow, tracking="tracked", answer_known=True)
     if flow.protocol == UDP or flow.tcp_flags == DATA_FLAGS:
-        begun = replace(flow, tracking="tracked", state=STATE_NEW, status=0, direction=0)
-        return replace(begun, turned=True, translated=frozenset())
+        begun = changed(flow, tracking="tracked", state=STATE_NEW, status=0, direction=0)
+        return changed(begun, turned=True, translated=frozenset())
     return flow
 
 
 def _picked_up(flow: Flow) -> Flow:
     """A connection that conntrack sees for the first time when it has begun already."""
-    return replace(flow, state=STATE_NEW, status=0, translated=frozenset())
+    return changed(flow, state=STATE_NEW, status=0, translated=frozenset())

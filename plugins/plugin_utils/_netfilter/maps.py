@@ -6,12 +6,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Generic, TypeVar
 
 from ...module_utils._core.ranges import RangeSet
 from .expressions import Expression, holds_clients, narrow
-from .flow import ABSENT, Flow, Value
+from .flow import ABSENT, Flow, Value, changed
 from .sets import Box, relation
 from .statements import NEXT_RULE, Effects, Verdict
 
@@ -93,7 +93,7 @@ def _searched(
             guessed = True
             yield _guessing(expressions, values, box, part), data
     if rest:
-        yield replace(flow.with_clients(rest), guessed=flow.guessed or guessed), None
+        yield changed(flow.with_clients(rest), guessed=flow.guessed or guessed), None
 
 
 def _guessing(expressions: Sequence[Expression], values: list[Value], box: Box, flow: Flow) -> Flow:
@@ -102,7 +102,7 @@ def _guessing(expressions: Sequence[Expression], values: list[Value], box: Box, 
         narrowed = narrow(expressions[0], flow, values[0] & RangeSet([box[0]]))
         if narrowed is not None:
             return narrowed
-    return replace(flow, guessed=True)
+    return changed(flow, guessed=True)
 
 
 @dataclass(frozen=True)

@@ -18,6 +18,7 @@ from itertools import takewhile
 from typing import TYPE_CHECKING, cast
 
 from ...module_utils._core.addressset import AddressSet
+from ...module_utils._core.ranges import RangeSet
 
 if TYPE_CHECKING:
     from .matches import Match
@@ -88,6 +89,11 @@ class HostView:
     forwards: Mapping[str, bool] = field(default_factory=dict)
     other_tables: bool = False
     addresses_known: bool = True
+
+    @cached_property
+    def types_found(self) -> dict[tuple[int, str | None], Mapping[str, RangeSet]]:
+        """What addresstypes.py found out of the host's addresses, kept: rules ask for it again and again."""
+        return {}
 
     def routes(self, version: int) -> tuple[Route, ...]:
         """The routes of one family, 4 or 6, in their order."""
@@ -190,6 +196,11 @@ class Ruleset:
     hooks: Mapping[tuple[str, Hook], Sequence[Chain]] = field(default_factory=dict)
     chains: Mapping[ChainKey, Chain] = field(default_factory=dict)
     gaps: tuple[str, ...] = ()
+
+    @cached_property
+    def follows_connections(self) -> dict[int, bool]:
+        """What hooks.py found out, kept for all walks: whether the kernel follows connections, by the version of IP."""
+        return {}
 
 
 @dataclass(frozen=True)

@@ -11,6 +11,7 @@ from dataclasses import replace
 from ...module_utils._core.addressset import AddressSet, to_address
 from ...module_utils._core.ranges import RangeSet, partition
 from .chains import End, Place, Trails
+from .flow import changed
 from .model import Fate, Outcome, Packet, Step
 
 _WHAT = {"arrival": "the packet", "answer": "the answer", "established": "the connection begins, and its next packet"}
@@ -61,7 +62,7 @@ def _by_trail(end: End) -> Iterator[End]:
     for clients, before in trail[0].ways:
         common = end.flow.clients & clients
         if common:
-            yield replace(end, flow=replace(end.flow.with_clients(common), trail=(*before, *trail[1:])))
+            yield replace(end, flow=changed(end.flow.with_clients(common), trail=(*before, *trail[1:])))
 
 
 def _outcome(packet: Packet, ends: list[End]) -> Outcome:

@@ -90,6 +90,8 @@ def _in_words_of_iptables(chain: Chain, saved: Chain | None) -> Chain:
     """
     if saved is None or len(saved.rules) != len(chain.rules):
         return chain
+    if saved.hook is chain.hook is None:
+        return saved
     return replace(saved, hook=chain.hook, priority=chain.priority, kind=chain.kind, policy=chain.policy)
 
 
@@ -97,7 +99,7 @@ def _of_its_own(table: XtTable, *, clashes: bool) -> Iterator[Chain]:
     """The chains of a table of the older backend; with a name of its own where nft has a table of the same name."""
     name = f"{table.table} (legacy)" if clashes else table.table
     for chain in table.chains:
-        renamed = replace(chain, table=name)
+        renamed = replace(chain, table=name) if clashes else chain
         unread = table.problem if chain.hook else None
         yield replace(renamed, rules=(Rule((undecided(unread),), unread, 1),)) if unread else renamed
 

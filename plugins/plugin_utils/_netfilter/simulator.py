@@ -12,7 +12,7 @@ priorities, net/netfilter/nf_conntrack_core.c and nf_nat_core.c for what conntra
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from ...module_utils._core.ranges import RangeSet
 from .addresstypes import addresses_of_types
@@ -34,6 +34,7 @@ from .flow import (
     TCP,
     UDP,
     Flow,
+    changed,
     simplified,
 )
 from .hooks import Hooks
@@ -83,7 +84,7 @@ def _arriving(packet: Packet, clients: RangeSet, host: HostView) -> Flow:
         tcp_flags=OPENING_FLAGS if protocol == TCP else ABSENT,
         iif=packet.iif,
     )
-    return replace(
+    return changed(
         flow,
         original_destination=flow.destination,
         original_port=flow.destination_port,
@@ -126,7 +127,7 @@ class _Journey:
     def _arrive(self, flows: list[Flow]) -> tuple[list[Flow], list[Flow]]:
         """The flows that come in to this host, and those that it sends on."""
         if flows[0].iif == LOOPBACK:
-            flows = self._looped([replace(flow, iif=None) for flow in flows])
+            flows = self._looped([changed(flow, iif=None) for flow in flows])
         for hook in (Hook.PREROUTING, Hook.INPUT):
             flows = self.hooks.bridged(hook, flows)
         for hook in (Hook.INGRESS, Hook.PREROUTING):
@@ -191,12 +192,12 @@ class _Journey:
 
     def _looped(self, flows: list[Flow]) -> list[Flow]:
         """Packets of this host to itself: they leave by the loopback interface, and then arrive there."""
-        flows = [replace(flow, oif=LOOPBACK) for flow in flows]
+        flows = [changed(flow, oif=LOOPBACK) for flow in flows]
         for hook in (Hook.OUTPUT, Hook.POSTROUTING):
             flows = self.hooks.through(hook, flows)
         # What nat could do to such a connection is settled once it has left.
         settled = frozenset({DESTINATION, SOURCE})
-        return [replace(flow, oif=None, iif=LOOPBACK, translated=flow.translated | settled) for flow in flows]
+        return [changed(flow, oif=None, iif=LOOPBACK, translated=flow.translated | settled) for flow in flows]
 
     def _routed(self, flows: list[Flow]) -> tuple[list[Flow], list[Flow]]:
         """The flows for this host, and those for others."""
@@ -228,7 +229,7 @@ class _Journey:
         for flow in flows:
             if flow.iif is not None and not self._forwards(flow):
                 continue
-            routed += self._by_route(replace(flow, forwarded=True) if flow.iif is not None else flow)
+            routed += self._by_route(changed(flow, forwarded=True) if flow.iif is not None else flow)
         return routed
 
     def _forwards(self, flow: Flow) -> bool:
@@ -273,15 +274,15 @@ class _Journey:
         if not names:
             self.runner.end(flow, Fate.UNDECIDED, None, "the way to its destination is not known")
         if len(names) == 1:
-            return [replace(flow, oif=names[0])]
-        return [replace(flow, oif=name, assumptions=flow.assumptions | {(_SHARED, name)}) for name in names]
+            return [changed(flow, oif=names[0])]
+        return [changed(flow, oif=name, assumptions=flow.assumptions | {(_SHARED, name)}) for name in names]
 
 
 def _answer_of(flow: Flow) -> Flow:
     """The answer to a packet that was let in: addresses and ports swapped, nothing remembered but the connection."""
     is_icmp = flow.icmp_type != ABSENT
     begins = flow.tcp_flags == OPENING_FLAGS
-    return replace(
+    return changed(
         flow,
         source=flow.destination,
         destination=flow.source,
@@ -306,7 +307,7 @@ def _answer_of(flow: Flow) -> Flow:
 
 def _next_of(answer: Flow, iif: str) -> Flow:
     """What the client sends once it has been answered: data, to where it sent its first packet."""
-    return replace(
+    return changed(
         answer,
         source=simplified(answer.clients),
         destination=answer.original_destination,

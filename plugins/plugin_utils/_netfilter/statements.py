@@ -6,13 +6,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from enum import Enum
 from typing import ClassVar, Protocol
 
 from ...module_utils._core.ranges import RangeSet
 from .expressions import Expression
-from .flow import ABSENT, Field, Flow, Value, simplified
+from .flow import ABSENT, Field, Flow, Value, changed, simplified
 from .translation import Translation, translate
 
 
@@ -98,7 +98,7 @@ class Notrack:
     def apply(self, flow: Flow) -> Effects:
         """See Statement."""
         keeps = flow.tracking == "none" and not flow.template
-        return ((replace(flow, tracking="untracked") if keeps else flow, None),)
+        return ((changed(flow, tracking="untracked") if keeps else flow, None),)
 
 
 @dataclass(frozen=True)
@@ -107,7 +107,7 @@ class Template:
 
     def apply(self, flow: Flow) -> Effects:
         """See Statement."""
-        return ((replace(flow, template=True) if flow.tracking == "none" else flow, None),)
+        return ((changed(flow, template=True) if flow.tracking == "none" else flow, None),)
 
 
 _SETTABLE = {
@@ -141,7 +141,7 @@ class SetField:
         if self.field is Field.CT_ZONE:
             if flow.template or flow.tracking == "tracked":  # of the first that is set (nft_ct_set_zone_eval)
                 return flow, None
-            flow = replace(flow, template=flow.tracking == "none")
+            flow = changed(flow, template=flow.tracking == "none")
         if isinstance(value, RangeSet):
             value = simplified(value)
         return _written(flow, self.field, value), None
@@ -149,12 +149,12 @@ class SetField:
 
 def _written(flow: Flow, field: Field, value: Value) -> Flow:
     if field is Field.MARK:
-        return replace(flow, mark=value)
+        return changed(flow, mark=value)
     if field is Field.CT_MARK:
-        return replace(flow, ct_mark=value)
+        return changed(flow, ct_mark=value)
     if field is Field.CT_ZONE:
-        return replace(flow, ct_zone=value)
-    return replace(flow, packet_type=value)
+        return changed(flow, ct_zone=value)
+    return changed(flow, packet_type=value)
 
 
 @dataclass(frozen=True)

@@ -5,12 +5,11 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from enum import Enum
 from ipaddress import IPv6Address
 
 from ...module_utils._core.ranges import RangeSet
-from .flow import ABSENT, STATUS_DNAT, STATUS_SNAT, Flow, Value, simplified
+from .flow import ABSENT, STATUS_DNAT, STATUS_SNAT, Flow, Value, changed, simplified
 from .model import HostView
 
 DESTINATION, SOURCE = "destination", "source"
@@ -47,14 +46,14 @@ def translate(flow: Flow, kind: Translation, address: Named, port: Named) -> Flo
 def _new_destination(flow: Flow, address: Named, port: Named) -> Flow:
     new_address = address[0] if address else flow.destination
     new_port = _known_port(port[0]) if port and flow.destination_port != ABSENT else flow.destination_port
-    changed = (new_address, new_port) != (flow.destination, flow.destination_port)
-    return replace(
+    moved = (new_address, new_port) != (flow.destination, flow.destination_port)
+    return changed(
         flow,
         destination=new_address,
         destination_port=new_port,
         reply_source=new_address,
         reply_port=new_port,
-        status=flow.status | (STATUS_DNAT if changed else 0),
+        status=flow.status | (STATUS_DNAT if moved else 0),
         translated=flow.translated | {DESTINATION},
     )
 
@@ -63,10 +62,10 @@ def _new_source(flow: Flow, address: Named, port: Named) -> Flow:
     # A port that is not named is kept where no other connection uses it already, which nobody knows.
     new_port = ABSENT if flow.source_port == ABSENT else _known_port(port[0] if port else None)
     status = flow.status | STATUS_SNAT
-    settled = replace(flow, source_port=new_port, translated=flow.translated | {SOURCE}, status=status)
+    settled = changed(flow, source_port=new_port, translated=flow.translated | {SOURCE}, status=status)
     if not address:
         return settled
-    return replace(settled, source=address[0], linked="", reply_destination=address[0], reply_linked=False)
+    return changed(settled, source=address[0], linked="", reply_destination=address[0], reply_linked=False)
 
 
 def _known_port(port: Value) -> Value:
@@ -77,26 +76,26 @@ def untranslate_destination(flow: Flow) -> Flow:
     """An answer whose destination is translated back to the clients (linux: nf_nat_packet on prerouting and output)."""
     if flow.reply_linked:
         return flow
-    return replace(flow, linked="destination", reply_linked=False, destination=simplified(flow.clients))
+    return changed(flow, linked="destination", reply_linked=False, destination=simplified(flow.clients))
 
 
 def untranslate_source(flow: Flow) -> Flow:
     """An answer whose source is again what the client sent its packet to (nf_nat_packet on postrouting)."""
-    return replace(flow, source=flow.original_destination, source_port=flow.original_port)
+    return changed(flow, source=flow.original_destination, source_port=flow.original_port)
 
 
 def translate_destination_again(flow: Flow) -> Flow:
     """A later packet of the client, to where the connection's first was sent (nf_nat_packet)."""
     address, port = flow.answering
-    return replace(flow, destination=address, destination_port=port)
+    return changed(flow, destination=address, destination_port=port)
 
 
 def translate_source_again(flow: Flow) -> Flow:
     """A later packet of the client, from where the connection's first seemed to come."""
     if not flow.status & STATUS_SNAT:
         return flow
-    settled = replace(flow, source_port=ABSENT if flow.source_port == ABSENT else _ANY_PORT)
-    return settled if flow.reply_linked else replace(settled, source=flow.reply_destination, linked="")
+    settled = changed(flow, source_port=ABSENT if flow.source_port == ABSENT else _ANY_PORT)
+    return settled if flow.reply_linked else changed(settled, source=flow.reply_destination, linked="")
 
 
 def _interface_addresses(host: HostView, name: str | None, flow: Flow) -> Value:

@@ -43,14 +43,26 @@ def line(argv: Sequence[str]) -> str:
     return text
 
 
-def part(name: str, argv: Sequence[str]) -> str:
-    """Lines that run one native program as a named part of the output. What it says on standard error is dropped."""
+def part(name: str, argv: Sequence[str], *, unneeded: str = "") -> str:
+    """Lines that run one native program as a named part of the output. What it says on standard error is dropped; what
+    is unneeded is printed, because cmd.exe has nothing to find it by.
+    """
     if not _PART_NAME.match(name):
         raise InputError(f"{name!r} cannot name a part of a script's output")
     return (
         f"echo !m! begin {name}\n{line(argv)} <nul 2>nul\n"
         f"set rc=!errorlevel!\necho !m! errors\necho.\necho !m! end {name} !rc!\n"
     )
+
+
+def listing(name: str, argv: Sequence[str]) -> str:
+    """A part that lists keys."""
+    return part(name, argv)
+
+
+def if_listed(key: str, lines: str) -> str:
+    """The lines, in any case: cmd.exe cannot look at what a program printed without a file."""
+    return lines
 
 
 def all_of(parts: Iterable[str]) -> str:

@@ -34,9 +34,15 @@ _CONTROL = re.compile(r"[\x00-\x1f\x7f]")
 _PART = """\
 "$m begin {name}"
 $e = @(); $global:LASTEXITCODE = {not_started}
-{call} 2>&1 | ForEach-Object {{ if ($_ -is [System.Management.Automation.ErrorRecord]) {{ $e += "$_" }} else {{ $_ }} }}
+{call} 2>&1 | ForEach-Object {{ if ($_ -is [System.Management.Automation.ErrorRecord]) {{ $e += "$_" }} {line} }}
 "$m errors"; $e; ''; "$m end {name} $LASTEXITCODE"
 """
+_LINE = "else { $_ }"
+_LINE_OF_LIST = "else { $k += $_; $_ }"
+# Of lines in a row that nobody needs, the head of the first one is left, so that the lines beside them stay apart.
+_LINE_IF_NEEDED = (
+    "elseif ($_ -cnotmatch %s) { $s = 0; $_ } elseif ($s -eq 0) { $s = 1; $_ -creplace '[|].*', '|' }"
+)
 _SCRIPT = """\
 & {{
 $ErrorActionPreference = 'Continue'
@@ -74,11 +80,29 @@ def _argument(text: str) -> str:
     return quote(text)
 
 
-def part(name: str, argv: Sequence[str]) -> str:
-    """Lines that run one native program as a named part of the output, with its own errors and return code."""
+def part(name: str, argv: Sequence[str], *, unneeded: str = "") -> str:
+    """Lines that run one native program as a named part of the output, with its own errors and return code.
+
+    Of neighbouring lines that match the regular expression ``unneeded`` only the first one's text up to its first ``|``
+    is printed. The expression must mean the same to Python and .NET, and hold no class of letters but ASCII's.
+    """
+    return _part(name, argv, "$s = 0\n", _LINE_IF_NEEDED % quote(unneeded)) if unneeded else _part(name, argv, "", _LINE)
+
+
+def listing(name: str, argv: Sequence[str]) -> str:
+    """A part whose output ``if_listed`` looks at, up to the next listing."""
+    return _part(name, argv, "$k = @()\n", _LINE_OF_LIST) + "$u = $LASTEXITCODE\n"
+
+
+def if_listed(key: str, lines: str) -> str:
+    """Lines for the case that the last listing names a key, or failed, so that nobody knows what there is."""
+    return f"if ($u -ne 0 -or ($k -like {quote(f'*{chr(92)}{key}')})) {{\n{lines}}}\n"
+
+
+def _part(name: str, argv: Sequence[str], before: str, line: str) -> str:
     if not _PART_NAME.match(name):
         raise InputError(f"{name!r} cannot name a part of a script's output")
-    return _PART.format(name=name, call=words(argv), not_started=NOT_STARTED)
+    return before + _PART.format(name=name, call=words(argv), line=line, not_started=NOT_STARTED)
 
 
 def all_of(parts: Iterable[str]) -> str:
@@ -94,9 +118,12 @@ def when_failed(lines: str) -> str:
 def script(body: str, *, mark: str | None = None) -> Command:
     """A complete script of parts, behind the bootstrap that every connection of Ansible's to a Windows host takes."""
     mark = mark or f"@@{secrets.token_hex(12)}"
-    return Command(program=program(BOOTSTRAP), body=_SCRIPT.format(mark=quote(mark), body=body), mark=mark)
+    return Command(program=_PROGRAM, body=_SCRIPT.format(mark=quote(mark), body=body), mark=mark)
 
 
 def program(text: str) -> str:
     """The command line that runs a short script, its body on standard input."""
     return _PREFIX + base64.b64encode(text.encode("utf-16-le")).decode()
+
+
+_PROGRAM = program(BOOTSTRAP)

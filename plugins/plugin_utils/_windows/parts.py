@@ -23,13 +23,16 @@ def _query(key: str, *more: str) -> tuple[str, ...]:
 # Administrators with their full token alone may read the registry of the system's own accounts.
 ELEVATED = _query(r"HKU\S-1-5-19")
 
+# The long part: most rules of the local store are off, outbound, or of an app, and do not have to be printed.
+RULES = "local_rules"
+
 # Every command is one process. The firewall's keys are asked for one by one, because the whole tree holds the rules of
 # every app package as well (half a megabyte). A key without /s lists the names of its sub-keys: a sub-key that is
 # listed and could not be read was denied, not missing.
 PARTS: tuple[tuple[str, tuple[str, ...]], ...] = (
     ("elevated", ELEVATED),
     ("local_root", _query(FIREWALL_POLICY)),
-    ("local_rules", _query(rf"{FIREWALL_POLICY}\FirewallRules")),
+    (RULES, _query(rf"{FIREWALL_POLICY}\FirewallRules")),
     ("local_domain", _query(rf"{FIREWALL_POLICY}\DomainProfile", "/s")),
     ("local_standard", _query(rf"{FIREWALL_POLICY}\StandardProfile", "/s")),
     ("local_public", _query(rf"{FIREWALL_POLICY}\PublicProfile", "/s")),
@@ -39,9 +42,8 @@ PARTS: tuple[tuple[str, tuple[str, ...]], ...] = (
     ("policy", _query(rf"{POLICIES}\WindowsFirewall", "/s")),
     ("policies_windows", _query(rf"{POLICIES}\Windows")),
     ("ipsec", _query(rf"{POLICIES}\Windows\IPSec", "/s")),
-    ("winrm_policy", _query(rf"{POLICIES}\Windows\WinRM\Service")),
+    ("winrm_policy", _query(rf"{POLICIES}\Windows\WinRM", "/s")),
     ("winrm_listeners", _query(rf"{WSMAN}\Listener", "/s")),
-    ("winrm_start", _query(rf"{SERVICES}\WinRM", "/v", "Start")),
     ("mpssvc_start", _query(rf"{SERVICES}\MpsSvc", "/v", "Start")),
     ("netlogon_start", _query(rf"{SERVICES}\Netlogon", "/v", "Start")),
     ("lanman", _query(rf"{SERVICES}\LanmanServer\Parameters")),
@@ -58,8 +60,18 @@ PARTS: tuple[tuple[str, tuple[str, ...]], ...] = (
     ("dynamic_ports", ("netsh.exe", "interface", "ipv4", "show", "dynamicport", "tcp")),
 )
 
+# The parts that list a key's sub-keys, by that key.
+LISTINGS = {FIREWALL_POLICY: "local_root", POLICIES: "policies_root", rf"{POLICIES}\Windows": "policies_windows"}
+
+# What most hosts do not have. It is asked for where the listing of the key above, right before it, names it or failed;
+# here by the key's name there.
+IF_LISTED = {
+    "local_consec": "ConSecRules", "mdm": "Mdm", "policy": "WindowsFirewall", "ipsec": "IPSec", "winrm_policy": "WinRM",
+}  # fmt: skip
+
+
 # Without these nothing can be judged. They are there on every Windows since Vista, whoever reads them.
-NEEDED = ("local_root", "local_rules")
+NEEDED = ("local_root", RULES)
 
 
 def is_registry(argv: Sequence[str]) -> bool:

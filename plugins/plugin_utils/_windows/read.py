@@ -5,12 +5,28 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 from .._platform.interface import Command
-from .parts import PARTS
-from .shells import SHELLS
+from .parts import IF_LISTED, LISTINGS, PARTS, RULES
+from .rule import WHOLE_AND_IDLE
+from .shells import SHELLS, Shell
 
 
 def read_command(*, transport: str = "powershell") -> Command:
     """The command that prints every part that a snapshot is made of, for one of the ``SHELLS``."""
-    shell = SHELLS[transport]
-    return shell.script("".join(shell.part(name, argv) for name, argv in PARTS))
+    return SHELLS[transport].script(_BODIES[transport])
+
+
+def _lines(shell: Shell) -> Iterator[str]:
+    for name, argv in PARTS:
+        if name in LISTINGS.values():
+            yield shell.listing(name, argv)
+        elif name in IF_LISTED:
+            yield shell.if_listed(IF_LISTED[name], shell.part(name, argv))
+        else:
+            yield shell.part(name, argv, unneeded=WHOLE_AND_IDLE if name == RULES else "")
+
+
+# Made once, before Ansible starts a process for each host.
+_BODIES = {transport: "".join(_lines(shell)) for transport, shell in SHELLS.items()}

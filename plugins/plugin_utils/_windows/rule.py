@@ -15,6 +15,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import lru_cache
 
+from .opening import MARK
 from .words import ALL_PROFILES, FamilyTerms, PortTerms, Profile, parse_addresses, parse_ports, profile_of
 
 _VERSION = re.compile(r"\A\s*v(\d{1,3})\.(\d{1,4})\Z", re.IGNORECASE)
@@ -37,6 +38,18 @@ _WIDE_IF_TWICE = frozenset({"protocol", "app", "svc"})
 _ACTIONS = frozenset({"allow", "block", "bypass"})
 _DIRECTIONS = frozenset({"in", "out"})
 _FLAGS = {"true": True, "false": False}
+
+
+# The line of ``reg query`` with a rule that is whole and of which ``is_idle`` holds, as Windows writes such rules, and
+# not one of ours. To be matched in PowerShell, too; a case of letters in words, because some cultures have their own.
+_NO_MORE = "(?!.*{})".format
+WHOLE_AND_IDLE = (
+    r"^ {4}[^|]+ {4}REG_SZ {4}v[0-9]+\.[0-9]+\|Action=[A-Za-z]+\|Active=(?:"
+    rf"FALSE\|{_NO_MORE('[Aa][Cc][Tt][Ii][Vv][Ee]')}"
+    rf"|TRUE\|Dir=Out\|{_NO_MORE('[Dd][Ii][Rr]')}"
+    rf"|TRUE\|(?=.*\|AppPkgId=){_NO_MORE('(?:[Ll][Pp][Oo][Rr][Tt]|[Ii][Cc][Mm][Pp])')}"
+    rf"){_NO_MORE(MARK)}.*\|$"
+)
 
 
 @dataclass(frozen=True, slots=True)

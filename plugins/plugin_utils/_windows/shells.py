@@ -17,17 +17,27 @@ class _Script(Protocol):
     def __call__(self, body: str, *, mark: str | None = None) -> Command: ...
 
 
+class _Part(Protocol):
+    def __call__(self, name: str, argv: Sequence[str], *, unneeded: str = "") -> str: ...
+
+
 @dataclass(frozen=True)
 class Shell:
-    """What a shell's quoting file offers: a part of the output, parts up to the first failure, the whole script."""
+    """What a shell's quoting file offers: a part of the output, one that lists keys and parts for keys that it lists,
+    parts up to the first failure, the whole script.
+    """
 
-    part: Callable[[str, Sequence[str]], str]
+    part: _Part
+    listing: Callable[[str, Sequence[str]], str]
+    if_listed: Callable[[str, str], str]
     all_of: Callable[[Iterable[str]], str]
     when_failed: Callable[[str], str]
     script: _Script
 
 
 SHELLS = {
-    module.__name__.rpartition(".")[2]: Shell(module.part, module.all_of, module.when_failed, module.script)
+    module.__name__.rpartition(".")[2]: Shell(
+        module.part, module.listing, module.if_listed, module.all_of, module.when_failed, module.script
+    )
     for module in (powershell, cmd)
 }

@@ -16,10 +16,9 @@ from .._platform.interface import Part
 from .listeners import Connection, Listener, Service, parse_netstat, parse_services
 from .network import Network, read_network
 from .parts import (
-    FIREWALL_POLICY,
+    LISTINGS,
     NEEDED,
     PARTS,
-    POLICIES,
     PRODUCT_OPTIONS,
     RPC_INTERNET,
     SERVICES,
@@ -191,15 +190,12 @@ def _registry(parts: Mapping[str, Part]) -> Registry:
 # Keys below one that could not be read, each of which may hold something that decides.
 _BELOW = ("", r"\FirewallRules", r"\ConSecRules", *(rf"\{name}Profile" for name in _PROFILE_KEYS))
 
-# The part that lists the names of a key's siblings.
-_PARENTS = {FIREWALL_POLICY: "local_root", POLICIES: "policies_root", rf"{POLICIES}\Windows": "policies_windows"}
-
 
 def _may_exist(parts: Mapping[str, Part], listed: Registry, key: str) -> bool:
     """Whether the key is there as far as its parent tells; of keys whose parent nobody asked for, no."""
     parent, _backslash, _name = key.rpartition("\\")
-    part = parts.get(_PARENTS.get(parent, ""))
-    if parent not in _PARENTS:
+    part = parts.get(LISTINGS.get(parent, ""))
+    if parent not in LISTINGS:
         return False
     if part is None or part.rc != 0:
         return True

@@ -97,8 +97,8 @@ class RangeSet:
         few, many = (other, self) if other._is_small() else (self, other)
         if not few._is_small():
             return self if self.ranges == other.ranges else _made(_common(self.ranges, other.ranges))
-        clipped = (part for low, high in few.ranges for part in _clipped(many._near(low, high), low, high))
-        return _made(tuple(clipped))
+        clipped = [_clipped(many._near(low, high), low, high) for low, high in few.ranges]
+        return _made(clipped[0] if len(clipped) == 1 else tuple(chain.from_iterable(clipped)))
 
     def __sub__(self, other: RangeSet) -> RangeSet:
         if not other._is_small():

@@ -31,7 +31,7 @@ def outcomes_of(
         key = (outcome.fate, outcome.stage, outcome.reason, outcome.decided_by, outcome.delivered)
         known = parts.get(key)
         parts[key] = (known[0] | clients, known[1]) if known else (clients, outcome)
-    largest = max(parts, key=lambda key: parts[key][0].size, default=None)
+    largest = max(parts, key=lambda key: parts[key][0].size) if len(parts) > 1 else next(iter(parts), None)
     version = packet.destination.version
     return tuple(
         _with_source(outcome, clients | (everyone - senders) if key is largest else clients, version)

@@ -14,17 +14,18 @@ from ...module_utils._core.ranges import Range, RangeSet
 from .flow import Value
 
 Box = tuple[Range, ...]  # one closed range of numbers a dimension
+_SPLITS_KEPT = 4  # a walk splits its clients on the way in, and those of the answer
 
 
 class SetContent:
     """An immutable set of points in one or more dimensions, built from boxes."""
 
-    __slots__ = ("_boxes", "_exact", "_ranges", "_split", "dimensions")
+    __slots__ = ("_boxes", "_exact", "_ranges", "_splits", "dimensions")
 
     def __init__(self, dimensions: int, boxes: Iterable[Box]) -> None:
         """``boxes`` of exactly ``dimensions`` ranges each; they may overlap."""
         self.dimensions = dimensions
-        self._split: tuple[RangeSet, RangeSet, RangeSet] | None = None
+        self._splits: list[tuple[RangeSet, RangeSet, RangeSet]] = []
         self._ranges: RangeSet | None = None
         self._exact: set[tuple[int, ...]] = set()
         self._boxes: list[Box] = []
@@ -63,11 +64,14 @@ class SetContent:
         return sure, possible
 
     def split(self, numbers: RangeSet) -> tuple[RangeSet, RangeSet]:
-        """Which of the numbers are in this set of one dimension, and which are not; the last answer is kept."""
-        if self._split is None or self._split[0] != numbers:
-            ranges = self._ranges or RangeSet()
-            self._split = numbers, numbers & ranges, numbers - ranges
-        return self._split[1], self._split[2]
+        """Which of the numbers are in this set of one dimension, and which are not; the last answers are kept."""
+        for known, inside, outside in self._splits:
+            if known == numbers:
+                return inside, outside
+        ranges = self._ranges or RangeSet()
+        inside, outside = numbers & ranges, numbers - ranges
+        self._splits = [(numbers, inside, outside), *self._splits[: _SPLITS_KEPT - 1]]
+        return inside, outside
 
     def along(self, values: Sequence[Value], shared: int) -> tuple[RangeSet, RangeSet]:
         """The numbers of dimension ``shared`` for which the point is surely in the set, and for which it may be."""

@@ -76,7 +76,7 @@ audit_ports_find() {{
 }}
 audit_ports_sums() {{
     audit_ports_find "$@"
-    [ -z "$audit_ports_found" ] || sha256sum -- $audit_ports_found
+    [ -z "$audit_ports_found" ] || exec sha256sum -- $audit_ports_found
 }}
 audit_ports_fingerprint() {{
     audit_ports_sums {_GUARDED} {_KEPT}
@@ -108,10 +108,11 @@ function show(path, line, found) {
 }
 """
 
+# Each is called in a subshell of its own (sh.part), which its last program may take the place of.
 _FUNCTIONS = f"""\
 audit_ports_files() {{
     audit_ports_find "$@"
-    [ -z "$audit_ports_found" ] || awk -v mark="$audit_ports_mark" -v services={_SERVICES} '{SHOW}' $audit_ports_found
+    [ -z "$audit_ports_found" ] || exec awk -v mark="$audit_ports_mark" -v services={_SERVICES} '{SHOW}' $audit_ports_found
 }}
 audit_ports_user() {{
     while read -r audit_ports_key audit_ports_real audit_ports_effective audit_ports_rest; do
@@ -122,7 +123,7 @@ audit_ports_user() {{
     id -u
 }}
 audit_ports_network() {{
-    ip -j -d -force -batch - <<END
+    exec ip -j -d -force -batch - <<END
 address
 rule
 route show table main
@@ -171,13 +172,13 @@ audit_ports_wrapped() {{
 }}
 audit_ports_firewalld() {{
     [ -d /usr/lib/firewalld ] && command -v busctl >/dev/null 2>&1 || return 0
-    busctl --auto-start=no --timeout={_BUS_WAIT_S} call {_FIREWALLD_STATE}
+    exec busctl --auto-start=no --timeout={_BUS_WAIT_S} call {_FIREWALLD_STATE}
 }}
 audit_ports_builtin() {{
     grep -c -F nf_tables.ko "/lib/modules/$(uname -r)/modules.builtin"
 }}
 audit_ports_sockets() {{
-    if command -v ss >/dev/null 2>&1; then ss -H -l -t -u -n -p; else audit_ports_files {_SOCKETS}; fi
+    if command -v ss >/dev/null 2>&1; then exec ss -H -l -t -u -n -p; else audit_ports_files {_SOCKETS}; fi
 }}
 audit_ports_units() {{
     audit_ports_found=
@@ -188,7 +189,7 @@ audit_ports_units() {{
             break
         done
     done
-    systemctl show --property={_UNIT_PROPERTIES} ${{audit_ports_found:-{_ANY_UNIT}}}
+    exec systemctl show --property={_UNIT_PROPERTIES} ${{audit_ports_found:-{_ANY_UNIT}}}
 }}
 """
 

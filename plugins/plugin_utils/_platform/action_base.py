@@ -103,9 +103,17 @@ class FirewallAction(ActionBase):  # type: ignore[misc]
             raise ReadError(f"{error} (return code {answer.get('rc')}{'; ' + said if said else ''})") from error
 
     def _start(self, command: Command) -> Mapping[str, Any]:
-        """Run the command over the task's connection; returns ``rc``, ``stdout`` and ``stderr``."""
+        """Run the command over the task's connection; returns ``rc``, ``stdout`` and ``stderr``.
+
+        A shell is not put into another one of its kind. Nor is the ``sleep 0`` behind it that keeps a terminal from
+        losing output: what is given a standard input has no terminal.
+        """
+        shell = self._play_context.executable
         answer: dict[str, Any] = self._low_level_execute_command(
-            command.program, in_data=command.body.encode(), encoding_errors="replace"
+            command.program,
+            in_data=command.body.encode(),
+            executable=False if shell == command.program else shell,
+            encoding_errors="replace",
         )
         return answer
 

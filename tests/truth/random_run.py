@@ -350,27 +350,28 @@ def run(field_of_packets: Field, seed: int, count: int) -> Summary:
     return summary
 
 
-def run_all(seed: int, count: int) -> dict[str, Summary]:
-    """Run ``count`` cases: of ten, six are rules in the kernel, two configure firewalld and two ufw."""
+def run_all(seed: int, count: int) -> Iterator[tuple[str, Summary]]:
+    """Run ``count`` cases: of ten, six are rules in the kernel, two configure firewalld and two ufw; kind by kind."""
     from .managers import random_managers
 
     kernel = count - 2 * (count // 5)
     made = Field()
     try:
-        found = {"rules": run(made, seed, kernel)}
+        rules = run(made, seed, kernel)
     finally:
         made.close()
+    yield "rules", rules
     for manager in random_managers.MANAGERS:
-        found[manager] = random_managers.run(manager, range(seed, seed + count // 5))
-    return found
+        yield manager, random_managers.run(manager, range(seed, seed + count // 5))
 
 
 def main(arguments: list[str]) -> int:
     """Run the cases that the command line names. Exit code 1 where a verdict is wrong or unknown without a reason."""
     seed, count = (int(argument) for argument in arguments)
-    found = run_all(seed, count)
-    for name, summary in found.items():
-        print(f"{name}\n{summary.text()}\n")
+    found: dict[str, Summary] = {}
+    for name, summary in run_all(seed, count):
+        print(f"{name}\n{summary.text()}\n", flush=True)
+        found[name] = summary
     unknown = sum(summary.unknown for summary in found.values())
     failing = " ".join(f"{name} {seed}" for name, summary in found.items() for seed in summary.failures) or "none"
     cases, wrong = (sum(getattr(item, name) for item in found.values()) for name in ("cases", "wrong"))

@@ -102,6 +102,10 @@ class Stages:
                 self._load_firewalld(stage, files)
         except subprocess.CalledProcessError as error:
             raise RefusedError(" ".join(map(str, error.__notes__))) from error
+        except subprocess.TimeoutExpired as error:
+            self._made.pop(stage.name).close()
+            self._direct.pop(stage.name, None)
+            raise RefusedError(f"not loaded within {error.timeout:g} s; its container is made anew") from error
 
     def _text(self, stage: Stage, path: str) -> str:
         """The image's own text of a path; empty where it has none."""

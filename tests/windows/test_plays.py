@@ -188,7 +188,7 @@ def troubled(fleet: Fleet, trouble: str) -> Server:
                 policy = r"HKLM\SOFTWARE\Policies\Microsoft\Windows\IPSec\Policy\Local"
                 machine.registry.set(policy, "ActivePolicy", r"SOFTWARE\Policies\x\ipsecPolicy{1}")
         case "truncated":
-            faults.cut_after = 60_000
+            faults.cut_after = 9_000
         case "garbled":
             faults.garble = 997
         case "dropped" | "dropped_write":

@@ -7,28 +7,44 @@ from __future__ import annotations
 
 import base64
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
+from ansible_collections.agentless.audit_ports.plugins.module_utils._core.catalog import CATALOG
 from ansible_collections.agentless.audit_ports.plugins.module_utils._core.errors import InputError, ReadError
 from ansible_collections.agentless.audit_ports.plugins.plugin_utils._platform import powershell
 from ansible_collections.agentless.audit_ports.plugins.plugin_utils._platform.interface import Command, Part
 from ansible_collections.agentless.audit_ports.plugins.plugin_utils._platform.sections import split_parts
+from ansible_collections.agentless.audit_ports.plugins.plugin_utils._windows.evaluate import evaluate
 from ansible_collections.agentless.audit_ports.plugins.plugin_utils._windows.opening import Details
-from ansible_collections.agentless.audit_ports.plugins.plugin_utils._windows.parts import PARTS
+from ansible_collections.agentless.audit_ports.plugins.plugin_utils._windows.parts import (
+    IF_LISTED,
+    LISTINGS,
+    PARTS,
+    RULES,
+)
+from ansible_collections.agentless.audit_ports.plugins.plugin_utils._windows.policy import MDM
 from ansible_collections.agentless.audit_ports.plugins.plugin_utils._windows.read import read_command
+from ansible_collections.agentless.audit_ports.plugins.plugin_utils._windows.rule import WHOLE_AND_IDLE
+from ansible_collections.agentless.audit_ports.plugins.plugin_utils._windows.snapshot import parse_snapshot
+from ansible_collections.agentless.audit_ports.plugins.plugin_utils._windows.words import Profile
 from ansible_collections.agentless.audit_ports.plugins.plugin_utils._windows.write import write_command, written
 
 from tests.standins.engine import CONSTRAINED, FULL, Engines, Work, find_engine, run_cold
 from tests.standins.winrm.answer import Answer
 from tests.standins.winrm.cmdshell import Cmd
 from tests.standins.winrm.machine import LISTENER, SERVICES
+from tests.standins.winrm.machine import RULES as LOCAL_RULES
+from tests.standins.winrm.machines import MACHINES
 from tests.standins.winrm.natives import Natives
+from tests.unit.plugins.plugin_utils._windows.machine import request
 from tests.windows.scripts import ADD, OPENINGS, REMOVE, commands
 
 pytestmark = pytest.mark.timeout(180)
+LISTED_ON_WINDOWS_10 = [name for name, _argv in PARTS if name not in IF_LISTED or name == "mdm"]
 TREE = Path(__file__).with_name("allowed.ps1").read_text(encoding="utf-8")
 # What Windows PowerShell 3.0 to 7 have in common and Constrained Language Mode allows, and no more than is needed.
 ALLOWED = {
@@ -39,9 +55,9 @@ ALLOWED = {
 }  # fmt: skip
 NAMED = {
     "CommandAst": re.compile(r"[a-z]+\.(?:exe|com)|ForEach-Object|\{[\s\S]*\}"),
-    "VariableExpressionAst": re.compile(r"m|e|_|LASTEXITCODE|global:LASTEXITCODE|ErrorActionPreference|input"),
+    "VariableExpressionAst": re.compile(r"[mekus]|_|LASTEXITCODE|global:LASTEXITCODE|ErrorActionPreference|input"),
     "TypeExpressionAst": re.compile(r"System\.Management\.Automation\.ErrorRecord"),
-    "BinaryExpressionAst": re.compile("Is|Ine|Join"),
+    "BinaryExpressionAst": re.compile("Is|Ine|Join|And|Or|Ilike|Inotlike|Cmatch|Creplace"),
     "AssignmentStatementAst": re.compile("Equals|PlusEquals"),
     "MergingRedirectionAst": re.compile("2>&1"),
 }
@@ -104,18 +120,69 @@ def test_the_program_is_what_connections_take_for_encoded() -> None:
 
 
 @pytest.mark.parametrize("mode", [FULL, CONSTRAINED])
+@pytest.mark.parametrize("natives", ["win10", "dc2022"], indirect=True)
 def test_reading_in_each_language_mode(
     engines: Engines, natives: Natives, environment: Mapping[str, str], mode: str
 ) -> None:
     parts = run(engines, read_command(), environment, mode)
-    assert list(parts) == [name for name, _argv in PARTS]
-    asked = [call for call in natives.calls if call[0] != "chcp.com"]
-    assert asked == [argv for _name, argv in PARTS]
-    for (name, argv), part in zip(PARTS, parts.values(), strict=True):
+    there = [(name, argv) for name, argv in PARTS if name not in IF_LISTED or natives.run(argv).rc == 0]
+    assert 0 < len(PARTS) - len(there) < len(IF_LISTED)
+    assert list(parts) == [name for name, _argv in there]
+    for (name, argv), part in zip(there, parts.values(), strict=True):
         answer = natives.run(argv)
         assert (name, part.rc) == (name, answer.rc)
-        assert part.out == answer.out.decode().replace("\r\n", "\n").removesuffix("\n")
+        text = answer.out.decode().replace("\r\n", "\n").removesuffix("\n")
+        assert part.out == ("\n".join(needed(text.split("\n"))) if name == RULES else text)
         assert part.err == answer.err.decode().strip()
+
+
+def needed(lines: list[str]) -> Iterator[str]:
+    """The lines that are printed of the rules: none that are idle, but for the head of one before no value."""
+    for before, line in pairwise(["", *lines]):
+        if not re.search(WHOLE_AND_IDLE, line):
+            if re.search(WHOLE_AND_IDLE, before) and not line.startswith("    "):
+                yield before.partition("|")[0] + "|"
+            yield line
+
+
+def test_only_what_is_there_is_asked_for(engines: Engines, natives: Natives, environment: Mapping[str, str]) -> None:
+    """A list that cannot be read tells nothing of what there is: then everything is asked for."""
+    natives.machine.registry.delete_tree(MDM)
+    run(engines, read_command(), environment)
+    assert natives.calls == [argv for name, argv in PARTS if name not in IF_LISTED]
+    natives.calls.clear()
+    for key in LISTINGS:
+        natives.machine.registry.deny(key)
+    run(engines, read_command(), environment)
+    assert natives.calls == [argv for _name, argv in PARTS]
+
+
+# Two rules over two lines each, an idle one between their halves: its head is needed to keep the halves apart.
+_HALVES = {
+    "{A}": "v2.30|Action=Allow|Active=TRUE|Dir=In|Protocol=6|LPort=5985|Desc=first",
+    "{B}": "v2.30|Action=Allow|Active=FALSE|Dir=In|Protocol=6|LPort=22|\r\nName=second|",
+}
+
+
+@pytest.mark.parametrize("natives", sorted(MACHINES), indirect=True)
+@pytest.mark.parametrize("rules", [{}, _HALVES], ids=["as it is", "halves"])
+def test_what_is_left_out_changes_no_verdict(
+    engines: Engines, natives: Natives, environment: Mapping[str, str], rules: Mapping[str, str]
+) -> None:
+    for name, text in rules.items():
+        natives.machine.registry.set(LOCAL_RULES, name, text)
+    less = run(engines, read_command(), environment)
+    command = read_command(transport="cmd")
+    answer = Cmd(natives.run).script(command.body)
+    everything = split_parts(answer.out.decode(), command.mark)
+    assert list(everything) == [name for name, _argv in PARTS]
+    if natives.machine.rules():
+        assert len(less[RULES].out) < len(everything[RULES].out)
+    asked = request(*(row.id for row in CATALOG))
+    for profile in Profile:
+        judged = [evaluate(parse_snapshot(parts), asked, [profile]) for parts in (less, everything)]
+        assert judged[0] == judged[1]
+    assert bool(rules) == any(item.rule.unclear for item in parse_snapshot(less).policy.rules if not item.rule.limits)
 
 
 @pytest.mark.parametrize("natives", ["win7"], indirect=True)
@@ -137,7 +204,7 @@ def test_an_engine_in_an_engine_hands_the_input_on(
     command = read_command()
     path = {**environment, "PATH": f"{tmp_path}:{environment['PATH']}"}
     answer = run_cold(Work(command.program, command.body, path))
-    assert list(split_parts(answer.out.decode(), command.mark)) == [name for name, _argv in PARTS]
+    assert list(split_parts(answer.out.decode(), command.mark)) == LISTED_ON_WINDOWS_10
 
 
 @dataclass(frozen=True)

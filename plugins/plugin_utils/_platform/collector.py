@@ -14,7 +14,8 @@ from contextlib import contextmanager
 def collector_paused() -> Iterator[None]:
     """Within: no garbage collection, which for a large rule set is a third of the time.
 
-    What was made has to be let go within, too: else the first collection afterwards looks at all of it.
+    Afterwards all that is there counts as old. What was made within would else bring a collection about, now and then
+    of all that Ansible holds: in a process that is forked for one host, each page of it would be copied for that.
     """
     was_on = gc.isenabled()
     gc.disable()
@@ -22,4 +23,6 @@ def collector_paused() -> Iterator[None]:
         yield
     finally:
         if was_on:
+            gc.freeze()
+            gc.unfreeze()
             gc.enable()

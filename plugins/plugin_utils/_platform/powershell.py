@@ -39,9 +39,11 @@ $e = @(); $global:LASTEXITCODE = {not_started}
 """
 _LINE = "else { $_ }"
 _LINE_OF_LIST = "else { $k += $_; $_ }"
-# Of lines in a row that nobody needs, the head of the first one is left, so that the lines beside them stay apart.
+# A line that nobody needs still ends the one before it: its head is printed where a line follows that may go on with
+# it, as the second line of a text of several lines does.
 _LINE_IF_NEEDED = (
-    "elseif ($_ -cnotmatch %s) { $s = 0; $_ } elseif ($s -eq 0) { $s = 1; $_ -creplace '[|].*', '|' }"
+    "elseif ($_ -cmatch %s) { $s = $_ }"
+    " else { if ($s -and $_ -notlike '    *') { $s -creplace '(?<=[|]).*' }; $s = ''; $_ }"
 )
 _SCRIPT = """\
 & {{
@@ -83,10 +85,12 @@ def _argument(text: str) -> str:
 def part(name: str, argv: Sequence[str], *, unneeded: str = "") -> str:
     """Lines that run one native program as a named part of the output, with its own errors and return code.
 
-    Of neighbouring lines that match the regular expression ``unneeded`` only the first one's text up to its first ``|``
-    is printed. The expression must mean the same to Python and .NET, and hold no class of letters but ASCII's.
+    Lines that match the regular expression ``unneeded`` are left out, but for the text up to the first ``|`` of one
+    before a line that is not indented. The expression must mean the same to Python and .NET, in every culture.
     """
-    return _part(name, argv, "$s = 0\n", _LINE_IF_NEEDED % quote(unneeded)) if unneeded else _part(name, argv, "", _LINE)
+    if unneeded:
+        return _part(name, argv, "$s = ''\n", _LINE_IF_NEEDED % quote(unneeded))
+    return _part(name, argv, "", _LINE)
 
 
 def listing(name: str, argv: Sequence[str]) -> str:

@@ -103,6 +103,15 @@ class Evaluation:
         self, protocol: int, port: int | None, source: AddressSet, destination: Address
     ) -> tuple[Judgement, ...]:
         """The judgements of one port, of the echo request, or (TCP without a port) of WMI's dynamic port."""
+        asked = (protocol, port, source, destination, self.profiles, self.known)
+        known: tuple[Judgement, ...] | None = self.snapshot.judged.get(asked)
+        if known is None:
+            known = self.snapshot.judged[asked] = self._door(protocol, port, source, destination)
+        return known
+
+    def _door(
+        self, protocol: int, port: int | None, source: AddressSet, destination: Address
+    ) -> tuple[Judgement, ...]:
         traffic, claims = self._claims_on(protocol, port)
         scene = Scene(self.snapshot.policy, self.snapshot.network, traffic, claims, source, destination)
         found: tuple[Judgement, ...] = ()

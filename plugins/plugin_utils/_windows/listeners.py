@@ -154,6 +154,7 @@ class Service:
     pid: int = 0
 
 
+_BLANK_LINES = re.compile(r"\n\s*\n")
 _STATES = {"RUNNING": True, "STOPPED": False}
 _STATE = re.compile(r"\A\s+[^:]+:\s*\d\s+([A-Z_]+)\s*\Z")
 _NUMBER = re.compile(r"\A\s+[^:]+:\s*(\d{1,10})\s*\Z")
@@ -165,7 +166,7 @@ _STATE_WORDS = frozenset(
 def parse_services(text: str) -> dict[str, Service]:
     """Services by name in small letters, of ``sc queryex``: labels are localised, numbers and constants are not."""
     found: dict[str, Service] = {}
-    for block in re.split(r"\n\s*\n", text.replace("\r\n", "\n")):
+    for block in _BLANK_LINES.split(text.replace("\r\n", "\n")):
         lines = [line for line in block.split("\n") if line.strip()]
         if len(lines) < 3 or lines[0][:1].isspace() or ":" not in lines[0]:
             continue

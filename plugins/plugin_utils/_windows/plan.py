@@ -100,7 +100,7 @@ class _Wishes:
         self.judged = {verdict.requirement: verdict for verdict in verdicts}
         self.evaluation = Evaluation(snapshot)
         self.profiles = opened_profiles(snapshot, request)
-        self.wanted: dict[Opening, list[str]] = {}
+        self.wanted: dict[Opening, tuple[Opening, list[str]]] = {}
         self.advice: dict[str, str] = {}
         self.refusals: list[str] = []
         self.configure = False
@@ -114,7 +114,7 @@ class _Wishes:
 
     def openings(self) -> Iterator[tuple[Opening, tuple[str, ...]]]:
         """The rules to add, each with the requirements that need it."""
-        return ((opening, tuple(dict.fromkeys(names))) for opening, names in self.wanted.items())
+        return ((opening, tuple(dict.fromkeys(names))) for opening, names in self.wanted.values())
 
     def _may_open(self, requirement: Requirement) -> bool:
         """Whether remoting is wanted at all: where the host is not set up for it, an open port helps nobody."""
@@ -181,13 +181,8 @@ class _Wishes:
             elif profile.value not in self.profiles:
                 self.advice[row.id] = other_profile(profile.value)
             else:
-                known = next((item for item in self.wanted if _same(item, opening)), opening)
-                self.wanted.setdefault(known, []).append(row.id)
-
-
-def _same(first: Opening, second: Opening) -> bool:
-    """Whether two openings are one rule under the names of two requirements."""
-    return replace(first, name="", requirement="") == replace(second, name="", requirement="")
+                same = replace(opening, name="", requirement="")  # one rule, maybe under the names of two requirements
+                self.wanted.setdefault(same, (opening, []))[1].append(row.id)
 
 
 def _doors(requirement: Requirement) -> tuple[tuple[int, int | None], ...]:
@@ -208,7 +203,7 @@ def opened_profiles(snapshot: Snapshot, request: Request) -> tuple[str, ...]:
 
 def own_rules(snapshot: Snapshot) -> Iterator[Own]:
     """The rules of ours in the local store, by their names."""
-    for rule in snapshot.policy.local_rules:
+    for rule in snapshot.policy.marked:
         requirement = requirement_of(rule.name)
         if requirement is None or rule.direction != "in":
             continue

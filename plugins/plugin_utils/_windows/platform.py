@@ -64,7 +64,9 @@ class WindowsPlatform:
             "profiles": None if snapshot.active is None else [profile.value for profile in snapshot.active],
             "enabled": {profile.value: bool(settings[profile].enabled.value) for profile in Profile},
             "local_rules_count": {profile.value: bool(settings[profile].local_rules.value) for profile in Profile},
-            "group_policy_rules": sum(item.store is Store.GROUP_POLICY for item in snapshot.policy.rules),
+            "group_policy_rules": sum(
+                item.store is Store.GROUP_POLICY and item.rule.is_candidate for item in snapshot.policy.rules
+            ),
             "product": snapshot.product,
             "elevated": snapshot.elevated,
             "local_account_token_filter_policy": snapshot.token_filter,

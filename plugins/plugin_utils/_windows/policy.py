@@ -9,16 +9,17 @@ Merge laws and defaults: [MS-FASP] 2.2.38 and its note <32>; the legacy profile:
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import Enum
+from functools import cached_property, partial
 
 from .consec import SecurityRule, parse_security_rule
 from .legacy import LegacyException, legacy_exceptions
 from .opening import MARK
 from .parts import FIREWALL_POLICY, POLICIES
 from .registry import Registry, Value, canonical
-from .rule import Rule, damaged_rule, is_idle, parse_rule
+from .rule import Hint, Rule, damaged_rule, hint_of, is_idle, parse_rule
 from .words import Profile
 
 POLICY = rf"{POLICIES}\WindowsFirewall"
@@ -41,12 +42,20 @@ _CENTRAL = (Store.GROUP_POLICY, Store.MDM)
 _ALL = (*_CENTRAL, Store.LOCAL)  # in the order in which a setting counts
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class StoredRule:
-    """A rule and the store that it is in."""
+    """A rule and the store that it is in. Its string is read when somebody asks for the rule: most are about a port or
+    a program that nobody asks for, which its ``hint`` tells.
+    """
 
     store: Store
-    rule: Rule
+    read: Callable[[], Rule]
+    hint: Hint
+
+    @cached_property
+    def rule(self) -> Rule:
+        """The rule."""
+        return self.read()
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,13 +84,13 @@ class ProfileSettings:
 class Policy:
     """Everything that decides about inbound traffic. ``version`` is the machine's policy version (2.10: Windows 7).
 
-    ``rules`` holds those that can say anything about inbound traffic; ``local_rules`` those of the local store and all
-    that bear our mark there, on or off.
+    ``rules`` holds those that may say something about inbound traffic; ``marked`` those of the local store that bear
+    our mark, on or off.
     """
 
     rules: tuple[StoredRule, ...]
     settings: Mapping[Profile, ProfileSettings]
-    local_rules: tuple[Rule, ...] = ()
+    marked: tuple[Rule, ...] = ()
     security_rules: tuple[tuple[Store, SecurityRule], ...] = ()
     legacy: tuple[LegacyException, ...] = ()
     ipsec: str | None = None
@@ -89,19 +98,18 @@ class Policy:
     indexed: Mapping[int, Sequence[StoredRule]] = field(default_factory=dict, compare=False)
 
     def rules_for(self, protocol: int) -> Sequence[StoredRule]:
-        """The rules that name this protocol or any."""
+        """The rules that may be for this protocol."""
         return self.indexed.get(protocol, self.indexed[-1]) if self.indexed else self.rules
 
 
 def read_policy(registry: Registry) -> Policy:
     """The policy of a registry. What could not be read is a rule or setting of which nothing is known."""
-    found = {store: tuple(_rules(registry, root)) for store, root in ROOTS.items()}
-    rules = tuple(StoredRule(store, rule) for store in _ALL for rule in found[store] if rule.is_candidate)
+    rules = tuple(item for store in _ALL for item in _rules(registry, store))
     policy_version = registry.number(FIREWALL_POLICY, "PolicyVersion")
     return Policy(
         rules=rules,
         settings={profile: _settings(registry, profile) for profile in Profile},
-        local_rules=found[Store.LOCAL],
+        marked=tuple(_marked(registry)),
         security_rules=tuple(_security_rules(registry)),
         legacy=tuple(_legacy(registry)),
         ipsec=_assigned_ipsec(registry),
@@ -110,38 +118,38 @@ def read_policy(registry: Registry) -> Policy:
     )
 
 
-def with_rules(policy: Policy, rules: Iterable[StoredRule]) -> Policy:
-    """The same policy with these rules in the place of its own."""
-    kept = tuple(item for item in rules if item.rule.is_candidate)
-    local = tuple(item.rule for item in rules if item.store is Store.LOCAL)
-    return Policy(
-        kept, policy.settings, local, policy.security_rules, policy.legacy, policy.ipsec, policy.version, _index(kept)
-    )
-
-
 def _index(rules: Sequence[StoredRule]) -> dict[int, Sequence[StoredRule]]:
-    """Rules by protocol number, those for any protocol in each; -1 for protocols that no rule names."""
-    numbers = {item.rule.protocol for item in rules if item.rule.protocol is not None}
+    """Rules by protocol number, those that may be for any in each; -1 for protocols that no rule names."""
+    numbers = {item.hint.protocol for item in rules if item.hint.protocol is not None}
     found: dict[int, Sequence[StoredRule]] = {
-        number: [item for item in rules if item.rule.protocol in (None, number)] for number in numbers
+        number: [item for item in rules if item.hint.protocol in (None, number)] for number in numbers
     }
-    found[-1] = [item for item in rules if item.rule.protocol is None]
+    found[-1] = [item for item in rules if item.hint.protocol is None]
     return found
 
 
-def _rules(registry: Registry, root: str) -> Iterator[Rule]:
-    path = rf"{root}\FirewallRules"
-    if root == FIREWALL_POLICY and not registry.has(path):
-        yield damaged_rule("", "the local store's rules are not there")
+def _rules(registry: Registry, store: Store) -> Iterator[StoredRule]:
+    path = rf"{ROOTS[store]}\FirewallRules"
+    if store is Store.LOCAL and not registry.has(path):
+        yield _damaged(store, "", "the local store's rules are not there")
     for value in registry.values(path).values():
         if value.kind in ("REG_SZ", "REG_EXPAND_SZ") and isinstance(value.data, str):
-            idle = is_idle(value.data) and MARK not in value.data
-            if value.data and not idle and not _is_unset_default(value):
-                yield parse_rule(value.name, value.data)
+            if value.data and not is_idle(value.data) and not _is_unset_default(value):
+                yield StoredRule(store, partial(parse_rule, value.name, value.data), hint_of(value.data))
         else:
-            yield damaged_rule(value.name, f"its value is a {value.kind}")
+            yield _damaged(store, value.name, f"its value is a {value.kind}")
     for why in registry.gaps_of(path):
-        yield damaged_rule("", why)
+        yield _damaged(store, "", why)
+
+
+def _damaged(store: Store, rule_id: str, why: str) -> StoredRule:
+    return StoredRule(store, partial(damaged_rule, rule_id, why), Hint())
+
+
+def _marked(registry: Registry) -> Iterator[Rule]:
+    for value in registry.values(rf"{FIREWALL_POLICY}\FirewallRules").values():
+        if isinstance(value.data, str) and MARK in value.data:
+            yield parse_rule(value.name, value.data)
 
 
 def _is_unset_default(value: Value) -> bool:

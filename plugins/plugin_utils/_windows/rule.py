@@ -15,6 +15,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import lru_cache
 
+from .listeners import normal_path
 from .opening import MARK
 from .words import ALL_PROFILES, FamilyTerms, PortTerms, Profile, parse_addresses, parse_ports, profile_of
 
@@ -23,6 +24,9 @@ _SUFFIX = re.compile(r"\A([a-z]+[46]?)2?(?:_\d+)?\Z")
 _SKIPPED = re.compile(r"\Av?(\d{1,3})\.(\d{1,4})\Z", re.IGNORECASE)
 _ICMP = re.compile(r"\A(\d{1,3}):(\*|\d{1,3})\Z")
 _PLATFORM = re.compile(r"\A(\d+):(\d+):(\d+)\Z")
+_PLAIN_PROTOCOL = re.compile(r"\|protocol=([1-9][0-9]{0,2})(?=\|)")
+_PLAIN_PORT = re.compile(r"\|lport=([1-9][0-9]{0,4})(?=\|)")
+_PROGRAM = re.compile(r"\|\s*app([^|=]*=)([^|]+)")
 _ANY_PROTOCOL = 256
 _WITH_PORTS = (6, 17)  # [MS-FASP] 2.2.37: no other protocol has ports
 _NT = 2  # VER_PLATFORM_WIN32_NT; the upper bits of that number are reserved
@@ -132,6 +136,32 @@ def is_idle(text: str) -> bool:
         return True
     off = "|active=false|" in low and low.count("active") == 1
     return off or ("|dir=out|" in low and low.count("dir") == 1) or "active" not in low
+
+
+@dataclass(frozen=True, slots=True)
+class Hint:
+    """What a rule string says at first sight: its protocol's number, all its ports, its program (as ``normal_path``
+    writes it) where it is for one, whatever the port. ``None`` is what takes a closer look.
+    """
+
+    protocol: int | None = None
+    ports: frozenset[int] | None = None
+    program: str | None = None
+
+
+def hint_of(text: str) -> Hint:
+    """What a rule string says at first sight. Whatever is not written as Windows itself does is not told."""
+    low = text.lower()
+    if not low.endswith("|") or len(text) > _LONGEST:
+        return Hint()
+    protocols = _PLAIN_PROTOCOL.findall(low) if low.count("protocol") == 1 else []
+    protocol = next((int(number) for number in protocols if int(number) < _ANY_PROTOCOL), None)
+    if "lport" in low:
+        ports = [int(port) for port in _PLAIN_PORT.findall(low)]
+        is_plain = len(ports) == low.count("lport") and max(ports) < 1 << 16
+        return Hint(protocol, frozenset(ports) if is_plain else None)
+    programs = _PROGRAM.findall(low) if "svc" not in low and "icmp" not in low else []
+    return Hint(protocol, None, normal_path(programs[0][1]) if len(programs) == 1 and programs[0][0] == "=" else None)
 
 
 def print_rule(rule: Rule) -> str:

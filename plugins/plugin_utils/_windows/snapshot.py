@@ -9,6 +9,7 @@ import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from itertools import pairwise
+from typing import Any
 
 from ...module_utils._core.errors import InputError, ReadError
 from ...module_utils._core.portset import PortSet
@@ -38,6 +39,7 @@ _ORDER = (Profile.DOMAIN, Profile.PRIVATE, Profile.PUBLIC)
 _START_AUTOMATIC, _START_DISABLED = 2, 4
 _PROFILE_KEYS = ("Domain", "Private", "Public", "Standard")
 _CATEGORY = re.compile(r"\A(\w+Category)\s{2,}(\S.*?)\s*\Z")
+_LAST_NUMBER = re.compile(r":\s*(\d{1,5})\s*$", re.MULTILINE)
 _OURS = "windows"
 _PIPE_VALUES = ("RestrictNullSessAccess", "NullSessionPipes", "NullSessionShares", "RequireSecuritySignature")
 
@@ -69,10 +71,11 @@ class Snapshot:
     pipes: Mapping[str, str] = field(default_factory=dict)
     elevated: bool | None = None
     token_filter: int | None = None
-    # What rules say about a protocol number and a port, as far as somebody asked.
+    # What rules say about a protocol number and a port, and what comes of it, as far as somebody asked.
     claims: dict[tuple[int, int | None], tuple[Traffic, tuple[Claim, ...]]] = field(
         default_factory=dict, init=False, compare=False, repr=False
     )
+    judged: dict[Any, Any] = field(default_factory=dict, init=False, compare=False, repr=False)
 
     @property
     def is_domain_controller(self) -> bool | None:
@@ -238,7 +241,7 @@ def _dynamic_ports(text: str | None, registry: Registry) -> PortSet:
     try:
         if fixed:
             return PortSet.parse(fixed.split())
-        start, count = (int(word) for word in re.findall(r":\s*(\d{1,5})\s*$", text or "", re.MULTILINE)[:2])
+        start, count = (int(word) for word in _LAST_NUMBER.findall(text or "")[:2])
         return PortSet.parse(f"{start}-{start + count - 1}")
     except (InputError, ValueError):
         return DYNAMIC_PORTS

@@ -16,7 +16,7 @@ from ...module_utils._core.portset import PortSet
 from ...module_utils._core.ranges import RangeSet
 from .listeners import ICMP, TCP, Program, normal_path
 from .policy import Policy, StoredRule
-from .rule import Rule
+from .rule import Hint, Rule
 from .words import PORT_WORDS, RPC, RPC_MAPPER, PortTerms
 
 _ECHO_REQUEST = 8
@@ -54,9 +54,22 @@ class Claim:
 def claims_on(policy: Policy, traffic: Traffic) -> Iterator[Claim]:
     """The claims of all rules of a policy, in the order of its stores."""
     for item in policy.rules_for(traffic.protocol):
+        if _is_elsewhere(item.hint, traffic) or not item.rule.is_candidate:
+            continue
+        if item.rule.protocol not in (None, traffic.protocol):
+            continue
         claim = _claim(item, traffic, policy.version)
         if claim is not None:
             yield claim
+
+
+def _is_elsewhere(hint: Hint, traffic: Traffic) -> bool:
+    """Whether a rule is for other ports or programs at first sight, as ``_claim`` would find, too."""
+    if hint.ports is not None:
+        if traffic.port is not None:
+            return traffic.port not in hint.ports
+        return not any(port in traffic.ports for port in hint.ports)
+    return hint.program is not None and (traffic.program is None or traffic.program.path != hint.program)
 
 
 def _claim(item: StoredRule, traffic: Traffic, version: tuple[int, int] | None) -> Claim | None:

@@ -47,6 +47,7 @@ class Host:
         self.natives = Natives(machine)
         self.requests: Counter[str] = Counter()
         self.shells_started: Counter[str] = Counter()
+        self.wrapped: Counter[str] = Counter()
         self.scripts: list[tuple[str, str]] = []
         self._folder = tempfile.TemporaryDirectory(prefix="standin-")
         self._door = Door(self.natives, Path(self._folder.name) / machine.name)
@@ -57,14 +58,15 @@ class Host:
         return self._door.environment
 
     def counters(self) -> dict[str, dict[str, int]]:
-        """Requests by operation, and processes started: native programs, and shells."""
+        """Requests by operation, and processes started: native programs, shells, and what WinRS starts shells in."""
         return {
             "requests": dict(self.requests), "natives": dict(self.natives.started), "shells": dict(self.shells_started),
+            "wrapped": dict(self.wrapped),
         }  # fmt: skip
 
     def reset_counters(self) -> None:
         """Begin counting anew."""
-        for counter in (self.requests, self.natives.started, self.shells_started):
+        for counter in (self.requests, self.natives.started, self.shells_started, self.wrapped):
             counter.clear()
 
     def reads_input(self, line: str) -> bool:

@@ -51,6 +51,8 @@ class WinRS:
         if len(self._commands) >= _COMMANDS_AT_MOST or (quota is not None and self._started > quota):
             raise FaultError(soap.QUOTA_OF_OPERATIONS, "This user has exceeded the maximum number of operations")
         command = Command(" ".join([program, *arguments]))
+        if request.options.get("WINRS_SKIP_CMD_SHELL", "FALSE").upper() != "TRUE":
+            self._host.wrapped["cmd.exe"] += 1  # [MS-WSMV]: WinRS gives such a command line to cmd.exe
         console = request.options.get("WINRS_CONSOLEMODE_STDIN", "FALSE").upper() == "TRUE"
         if console or not self._host.reads_input(command.line):
             command.complete.set()  # nobody types at a console, and nobody waits for what is not read

@@ -4,10 +4,17 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
 from ansible_collections.agentless.audit_ports.plugins.module_utils._core.addressset import AddressSet
+from ansible_collections.agentless.audit_ports.plugins.module_utils._core.portset import PortSet
+from ansible_collections.agentless.audit_ports.plugins.plugin_utils._windows.listeners import normal_path
 from ansible_collections.agentless.audit_ports.plugins.plugin_utils._windows.rule import (
+    WHOLE_AND_IDLE,
+    Hint,
     Rule,
+    hint_of,
     is_idle,
     parse_rule,
     print_rule,
@@ -148,6 +155,62 @@ def test_idle_rules() -> None:
     assert is_idle("v2.31|Action=Allow|Active=TRUE|Dir=In|AppPkgId=S-1-15-2-1|")
     assert not is_idle(WINRM)
     assert not is_idle(WINRM.replace("TRUE", "FALSE")[:-1])  # cut off
+
+
+HEADS = st.sampled_from(["Active=FALSE", "Active=TRUE|Dir=Out", "Active=TRUE|Dir=In", "Active=FALSE|Dir=In"])
+MORE = st.sampled_from(
+    ["Dir=Out", "Dir=In", "ACTIVE=TRUE", "active=x", "Name=Active Directory", "Name=agentless-audit x tcp 1", "Name=x",
+     "AppPkgId=S-1-15-2-1", "LPort=80", "lport2_10=80-90", "ICMP4=8:*", "App=C:\\dir\\x.exe", "x", ""]
+)  # fmt: skip
+
+
+@given(HEADS, st.lists(MORE, max_size=6), st.booleans())
+def test_what_need_not_be_printed_is_idle_and_not_ours(head: str, pairs: list[str], closed: bool) -> None:
+    text = "|".join(["v2.31", "Action=Allow", head, *pairs]) + "|" * closed
+    if re.search(WHOLE_AND_IDLE, f"    {{1}}    REG_SZ    {text}"):
+        assert is_idle(text)
+        assert "agentless-audit" not in text
+    elif closed and pairs and not any(re.search("dir|active|agentless", pair, re.I) for pair in pairs):
+        assert not is_idle(text)
+
+
+def test_lines_that_need_not_be_printed() -> None:
+    for idle in (WINRM.replace("TRUE", "FALSE"), WINRM.replace("Dir=In", "Dir=Out")):
+        assert re.search(WHOLE_AND_IDLE, f"    A name with blanks    REG_SZ    {idle}")
+        assert not re.search(WHOLE_AND_IDLE, f"    {{1}}    REG_EXPAND_SZ    {idle}")
+        assert not re.search(WHOLE_AND_IDLE, f"    {{1}}    REG_SZ    {idle}more")
+        assert not re.search(WHOLE_AND_IDLE, idle)
+    assert not re.search(WHOLE_AND_IDLE, f"    {{1}}    REG_SZ    {WINRM}")
+
+
+HINTS = st.sampled_from(
+    ["Protocol=6", "protocol=17", "Protocol=006", "Protocol=256", "Protocol=6 ", "LPort=80", "LPORT=135", "LPort=080",
+     "LPort=70000", "LPort=RPC", "LPort=1,2", "LPort2_10=80-90", " LPort=22", "App=System", "App=C:\\Windows\\x.exe",
+     " app =y.exe", "App2_10=z.exe", "App=", "AppPkgId=S-1-15-2-1", "Svc=winmgmt", "Svc=*", "ICMP4=8:*", "LOM=TRUE",
+     "x", "Name=Protocol of LPort=5|", "Name=App=1", "RA4=192.0.2.1"]
+)  # fmt: skip
+
+
+@given(st.lists(HINTS, max_size=6), st.booleans())
+def test_a_hint_tells_what_a_closer_look_finds(pairs: list[str], closed: bool) -> None:
+    text = "|".join(["v2.31", "Action=Allow", "Active=TRUE", "Dir=In", *pairs]) + "|" * closed
+    found, hint = parse_rule("x", text), hint_of(text)
+    assert hint.protocol in (None, found.protocol)
+    if hint.ports is not None:
+        assert found.local_ports is not None
+        assert found.local_ports.words == frozenset()
+        assert str(found.local_ports.numbers) == str(PortSet.parse([str(port) for port in sorted(hint.ports)]))
+    if hint.program is not None:
+        assert hint.program == normal_path(found.app)
+        assert (found.service, found.local_ports, found.icmp4) == ("", None, None)
+    assert closed or hint == Hint()
+
+
+def test_hints() -> None:
+    assert hint_of("v2.31|Protocol=6|LPort=80|LPort=443|App=x|") == Hint(6, frozenset({80, 443}))
+    assert hint_of(r"v2.31|Protocol=17|App=C:\Windows\x.exe|AppPkgId=1|") == Hint(17)
+    assert hint_of(r"v2.31|Protocol=17|App=C:\Windows\X.exe|") == Hint(17, None, r"%systemroot%\x.exe")
+    assert hint_of("v2.31|LPort=80|LPort2_10=5-6|") == hint_of("v2.31|Protocol=6|App=x") == Hint()
 
 
 @given(st.text(max_size=300))

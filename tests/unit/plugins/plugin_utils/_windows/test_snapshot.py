@@ -42,7 +42,7 @@ def test_a_whole_host() -> None:
     assert found.network.subnets == AddressSet.parse(["192.0.2.0/26", "2001:db8::/64", "fe80::/64", "192.0.2.5"])
     assert {str(address) for address in found.network.interfaces} >= {"192.0.2.5", "2001:db8::5"}
     assert (found.policy.version, found.elevated, found.third_party) == ((2, 31), True, None)
-    assert [rule.id for rule in found.policy.local_rules] == ["{1}"]
+    assert [item.rule.id for item in found.policy.rules] == ["{1}"]
     assert str(found.dynamic) == "50000-50999"
     assert found.remoting.listens("http")
     assert found.pipes == {"RestrictNullSessAccess": "1"}

@@ -16,6 +16,7 @@ from ..module_utils._probe.arguments import ARGUMENT_SPEC
 from ..module_utils._probe.wire import JsonLines, count_statuses, in_input_order, pack_probe
 from ..plugin_utils._fleet.inventory import Fleet
 from ..plugin_utils._vantage.connection import AnsibleMachine
+from ..plugin_utils._vantage.heard import listener, new_mark
 from ..plugin_utils._vantage.options import CONTROLLER, Plan, audited_from, make_plan
 from ..plugin_utils._vantage.progress import Progress
 from ..plugin_utils._vantage.windows import WindowsVantage
@@ -62,10 +63,11 @@ class ActionModule(ActionBase):  # type: ignore[misc]
         if getattr(self._connection._shell, "_IS_WINDOWS", False):
             result.update(self._look_from_windows(plan, options["dest"]))
             return result
-        total, vantage = len(plan.probes), plan.options.vantage
-        with Progress(self._display.display, total, vantage, plan.options.rate_per_s):
+        total, vantage, mark = len(plan.probes), plan.options.vantage, new_mark()
+        listen = listener(self._connection, mark)
+        with Progress(self._display.display, total, vantage, plan.options.rate_per_s, listen=listen):
             found = self._execute_module(
-                module_name=_MODULE, module_args=_arguments(plan, options), task_vars=task_vars
+                module_name=_MODULE, module_args={**_arguments(plan, options), "mark": mark}, task_vars=task_vars
             )
         found.pop("invocation", None)  # all probes, once more
         result.update(found)

@@ -23,8 +23,9 @@ description:
     its default, a connect is waited for 3 s there, since Windows repeats the SYN after a reset.
 notes:
   - A closed port is a result. The task fails only where the options are wrong or the audit host cannot probe.
-  - A module is heard at its end only. While it runs, a line every ten seconds tells how long it has been; for a rate
-    and the time left use the lookup with O(agentless.audit_ports.reachability#lookup:vantage), or watch O(dest).
+  - While it runs, a line every ten seconds tells how many probes are done, at which rate, and how long the others will
+    take. The module tells that by the name of its process, which is read over the task's own kind of connection (ssh,
+    local, podman, docker) and leaves nothing behind. Where it can't be read, the line tells how long it has been.
   - A run in check mode probes like any other, and writes no O(dest).
   - An audit host without Python is a vantage for the lookup.
 extends_documentation_fragment:
@@ -60,6 +61,9 @@ options:
     description: The plain probes, made by the action plugin of all other options. Not for use in a task.
     type: list
     elements: list
+  mark:
+    description: Made by the action plugin, which reads by it how far the module is. Not for use in a task.
+    type: str
 seealso:
   - plugin: agentless.audit_ports.reachability
     plugin_type: lookup
@@ -163,6 +167,7 @@ from ansible.module_utils.basic import AnsibleModule
 from ..module_utils._core.errors import AuditPortsError
 from ..module_utils._probe.arguments import ARGUMENT_SPEC, make_options
 from ..module_utils._probe.engine import Engine
+from ..module_utils._probe.telling import tell_while
 from ..module_utils._probe.wire import JsonLines, count_statuses, in_input_order, unpack_probe
 
 OLDEST = (3, 8)
@@ -188,7 +193,8 @@ def main() -> None:
         with ExitStack() as stack:
             lines = stack.enter_context(JsonLines(dest)) if dest else None
             engine = stack.enter_context(Engine(options, runner=run_ping))
-            for index, observation in engine.run(probes):
+            found = engine.run(probes)
+            for index, observation in tell_while(module.params["mark"], found) if module.params["mark"] else found:
                 if lines is not None:
                     lines.write(index, observation)
                 observed.append((index, observation))

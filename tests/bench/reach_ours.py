@@ -20,8 +20,8 @@ from pathlib import Path
 
 from ansible_collections.agentless.audit_ports.plugins.module_utils._core.vocabulary import Protocol
 from ansible_collections.agentless.audit_ports.plugins.module_utils._probe.engine import Engine
-from ansible_collections.agentless.audit_ports.plugins.module_utils._probe.program import Places
 from ansible_collections.agentless.audit_ports.plugins.module_utils._probe.records import Probe, ProbeOptions
+from ansible_collections.agentless.audit_ports.plugins.plugin_utils._vantage.program import Places
 
 _IMPOLITE = {"rate_per_s": 1e9, "per_host": 1000}
 
@@ -44,8 +44,8 @@ def main() -> None:
         places = Places(targets)
         lines = engine.lines(places, processes=places.processes)
     with Path(output).open("w", encoding="ascii") as file:
-        for line in lines:
-            file.write(line + "\n")
+        for _count, text in lines:
+            file.write(text)
     status = Path("/proc/self/status").read_text(encoding="ascii")
     print(int(status.partition("VmHWM:")[2].split()[0]) / 1024)
 

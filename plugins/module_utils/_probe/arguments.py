@@ -44,6 +44,7 @@ ARGUMENT_SPEC: dict[str, dict[str, Any]] = {
     "dest": {"type": "path"},
     "vantage": {"type": "str"},
     "probes": {"type": "list", "elements": "list"},
+    "mark": {"type": "str"},
     **PROBING_SPEC,
 }
 

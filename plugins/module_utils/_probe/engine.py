@@ -25,11 +25,11 @@ from .followups import RAW_PRINT, Conclusion, advance, conclude, opening
 from .guards import Means
 from .icmp import EchoChannel, EchoJob, PingJob, Runner
 from .judge import judge_local
-from .lines import line_of
+from .lines import Answer, Lines, lines_of
 from .loop import Job, Loop
 from .names import Names, Resolution, Resolver, parse_endpoint, resolve_by_system
 from .records import Endpoint, Outcome, Probe, ProbeOptions, observe
-from .shards import Answer, Shards, Source, shards_for
+from .shards import Shards, Source, shards_for
 from .spread import Host, Question, Spreader, Taken
 from .tcp import PlainTcpJob, TcpJob
 from .udp import UdpChannel, UdpJob
@@ -77,7 +77,6 @@ class Engine:
     ) -> None:
         """``runner`` runs the ``ping`` program; ``shards`` is how many engines share this machine for one run."""
         now = time.monotonic()
-        self._shards = shards
         self._options = options
         self._runner = runner
         self._end = float("inf") if options.deadline_s is None else now + options.deadline_s
@@ -110,12 +109,17 @@ class Engine:
 
     def answers(self, probes: Iterable[Probe]) -> Generator[Answer, None, None]:
         """The same in the engine's own form."""
-        if isinstance(probes, Sequence) and self._sends_itself and self._shards == 1:
+        if isinstance(probes, Sequence) and self._sends_itself:
             count = shards_for(probes)
             if count > 1:
                 with self._shards_of(probes, count) as shards:
                     yield from shards.answers(probes)
                 return
+        for answers in self._turns(probes):
+            yield from answers
+
+    def _turns(self, probes: Iterable[Probe]) -> Iterator[list[Answer]]:
+        """The same, made in this process, all answers of a turn of the loop together."""
         source = iter(probes)
         try:
             while self._take_in(source) or self._accepted or self._done:
@@ -126,12 +130,14 @@ class Engine:
                 self._names.give_up_late(now)
                 pause_s = min(self._start_jobs(now), self._end - now)
                 self._loop.turn(0.0 if self._done or self._loop.finished else pause_s)
-                yield from self._collect()
+                answers = self._collect()
+                if answers:
+                    yield answers
         finally:
             self.close()
 
-    def lines(self, probes: Iterable[Probe], *, processes: int = 1) -> Iterator[str]:
-        """The same as JSON lines without their end, which costs the least.
+    def lines(self, probes: Iterable[Probe], *, processes: int = 1) -> Iterator[Lines]:
+        """The same as JSON lines, those of a turn together, which costs the least.
 
         More ``processes`` than one take ``probes`` of addresses only, numbered in order, that each can go through.
         """
@@ -139,15 +145,14 @@ class Engine:
             with self._shards_of(probes, processes, lines=True) as shards:
                 yield from shards.lines()
             return
-        vantage = self._options.vantage
-        for probe, address, outcome in self.answers(probes):
-            yield line_of(probe, address, outcome, vantage)
+        for answers in self._turns(probes):
+            yield len(answers), lines_of(answers, self._options.vantage)
 
     def _shards_of(self, probes: Source, count: int, *, lines: bool = False) -> Shards:
-        def run(share: Iterable[Probe], options: ProbeOptions) -> Iterator[Answer]:
+        def run(share: Iterable[Probe], options: ProbeOptions) -> Iterator[list[Answer]]:
             engine = Engine(options, runner=self._runner, shards=count)
             engine._end = self._end
-            return engine.answers(share)
+            return engine._turns(share)
 
         self.close()
         return Shards(probes, self._options, count=count, run=run, lines=lines)
@@ -276,7 +281,7 @@ class Engine:
         kind = self._kinds.get((probe.port, probe.protocol, probe.service))
         try:
             if kind is not None and kind.is_plain and self._sends_itself:
-                job: Job = PlainTcpJob(self._loop, probe, host, self._means)
+                job: Job = PlainTcpJob(self._loop, probe, host, means=self._means, conversation=None)
             else:
                 job = self._make_job(probe, host)
             job.begin(now)
@@ -314,7 +319,7 @@ class Engine:
             return EchoJob(self._loop, probe, host, means=self._means, channel=channel)
         return PingJob(self._loop, probe, host, means=self._means, workers=self._workers, runner=self._runner)
 
-    def _collect(self) -> Iterable[Answer]:
+    def _collect(self) -> list[Answer]:
         """Take the outcomes of the jobs that have finished, and hand out all that there are."""
         finished, self._loop.finished = self._loop.finished, []
         ended, settle = self._running.discard, self._settle
@@ -326,7 +331,7 @@ class Engine:
 
     def _settle(self, probe: Probe, host: Host, outcome: Outcome) -> None:
         self._spreader.release(host)
-        kind = self._kind(probe)
+        kind = self._kinds.get((probe.port, probe.protocol, probe.service)) or self._kind(probe)
         address = host.endpoint.address
         if not kind.is_plain:
             step = conclude(probe, outcome) if self._is_over else advance(probe, outcome, self._options)
@@ -343,7 +348,8 @@ class Engine:
                 self._greeted.popitem(last=False)
         twins = host.asked.pop(kind.question)
         self._accepted -= len(twins)
-        self._done += [(twin, address, outcome) for twin in twins]
+        for twin in twins:
+            self._done.append((twin, address, outcome))
         if not host.asked:
             del self._hosts[address]
 
@@ -351,21 +357,22 @@ class Engine:
         self._accepted -= 1
         self._done.append((probe, address, outcome))
 
-    def _give_up(self, source: Iterator[Probe]) -> Iterator[Answer]:
+    def _give_up(self, source: Iterator[Probe]) -> Iterator[list[Answer]]:
         """The deadline has come: tell about everything that is left."""
         self._is_over = True
         for job in list(self._running):
             job.abandon(self._reason)
-        yield from self._collect()
+        told = self._collect()
         self._names.abandon()
         for host in self._hosts.values():
             for twins in host.asked.values():
                 further = self._further.get((twins[0].index, host.address), twins[0])
                 for twin in twins:
                     self._tell(twin, host.address, conclude(further, self._unprobed()).outcome)
-        yield from self._collect()
-        for probe in source:
-            yield probe, None, self._unprobed()
+        yield told + self._collect()
+        unread: Iterator[Answer] = ((probe, None, self._unprobed()) for probe in source)
+        while told := list(islice(unread, constants.LOOKAHEAD)):
+            yield told
 
     @property
     def _reason(self) -> str:

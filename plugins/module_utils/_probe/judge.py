@@ -30,6 +30,7 @@ _TOTAL_RETRANSMITS = 100
 _SYN_SENT = 2  # linux/tcp_states.h
 _READ_INFO = struct.Struct("=B67xI28xI36xI").unpack_from  # state, rtt, total_retrans, segs_in
 _READ_OLD_INFO = struct.Struct("=B67xI28xI").unpack_from
+_OLD_INFO_BYTES = _TOTAL_RETRANSMITS + 4
 
 OUR_FAULTS = {
     errno.EMFILE: "no free file descriptor",
@@ -172,11 +173,28 @@ def read_tcp_info(sock: socket.SocketType) -> TcpInfo | None:
     segments: int | None = None
     if len(info) >= _SEGMENTS_IN + 4:
         state, rtt_us, retransmits, segments = _READ_INFO(info)
-    elif len(info) >= _TOTAL_RETRANSMITS + 4:
+    elif len(info) >= _OLD_INFO_BYTES:
         state, rtt_us, retransmits = _READ_OLD_INFO(info)
     else:
         return None
     return TcpInfo(rtt_us / 1e6, retransmits, segments, state == _SYN_SENT)
+
+
+def read_round_trip(sock: socket.SocketType) -> float | None:
+    """The round trip of a connection whose first SYN was answered, 0 where the kernel has not measured it.
+
+    ``None`` for every other socket, and where the kernel does not tell.
+    """
+    if not _HAS_INFO:
+        return None
+    try:
+        info = sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, _OLD_INFO_BYTES)
+    except OSError:
+        return None
+    if len(info) < _OLD_INFO_BYTES:
+        return None
+    state, rtt_us, retransmits = _READ_OLD_INFO(info)
+    return None if retransmits or state == _SYN_SENT else rtt_us / 1e6
 
 
 def judge_icmp(error: IcmpError, *, target: str, own: str | None, protocol: Protocol) -> Refusal:

@@ -5,23 +5,27 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from json.encoder import encode_basestring_ascii as quote
+from typing import Optional, Tuple
 
 from .records import Outcome, Probe
 
+Answer = Tuple[Probe, Optional[str], Outcome]  # a probe, the address that was probed for it, and what came of that
+Lines = Tuple[int, str]  # how many lines, and those, each with its end
 
-def line_of(probe: Probe, address: str | None, outcome: Outcome, vantage: str) -> str:
-    """The same line as that of the record: the observation's fields, and ``index``, the number of its probe."""
-    status, evidence, service, rtt_s, attempts, source, _said = outcome
-    return (
-        f'{{"index":{probe.index},"requirement":{quote(probe.requirement)},"host":{quote(probe.host)},'
-        f'"address":{_text(address)},"protocol":{quote(probe.protocol)},'
-        f'"port":{"null" if probe.port is None else probe.port},"status":{quote(status)},'
-        f'"service":{quote(service)},"evidence":{quote(evidence)},'
-        f'"rtt_ms":{"null" if rtt_s is None else round(rtt_s * 1000, 3)},"attempts":{attempts},'
-        f'"vantage":{quote(vantage)},"source_address":{_text(source)}}}'
+
+def lines_of(answers: Iterable[Answer], vantage: str) -> str:
+    """The same lines as those of the records: each the observation's fields, and ``index``, the number of its probe."""
+    named = quote(vantage)
+    return "".join(
+        [
+            f'{{"index":{probe.index},"requirement":{quote(probe.requirement)},"host":{quote(probe.host)},'
+            f'"address":{"null" if address is None else quote(address)},"protocol":{quote(probe.protocol)},'
+            f'"port":{"null" if probe.port is None else probe.port},"status":{quote(status)},'
+            f'"service":{quote(service)},"evidence":{quote(evidence)},'
+            f'"rtt_ms":{"null" if rtt_s is None else round(rtt_s * 1000, 3)},"attempts":{attempts},'
+            f'"vantage":{named},"source_address":{"null" if source is None else quote(source)}}}\n'
+            for probe, address, (status, evidence, service, rtt_s, attempts, source, _said) in answers
+        ]
     )
-
-
-def _text(value: str | None) -> str:
-    return "null" if value is None else quote(value)

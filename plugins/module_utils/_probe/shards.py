@@ -18,19 +18,18 @@ import struct
 import threading
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
-from itertools import islice
-from typing import Any, Callable, Optional, Protocol, Tuple
+from typing import Any, Callable, List, Protocol, Tuple
 
 from .._core.vocabulary import ObservationStatus, ServiceStatus
 from . import constants
-from .lines import line_of
+from .lines import Answer, Lines, lines_of
 from .names import parse_endpoint
 from .records import Outcome, Probe, ProbeOptions
 
-Answer = Tuple[Probe, Optional[str], Outcome]  # a probe, the address that was probed for it, and what came of that
-# Makes the probes with these options, in this process alone.
-Run = Callable[["Iterable[Probe]", ProbeOptions], "Iterable[Answer]"]
-_Row = Tuple[Any, ...]  # the number of a probe, and what is told of it
+# Makes the probes with these options, in this process alone, and gives the answers of each turn.
+Run = Callable[["Iterable[Probe]", ProbeOptions], "Iterable[List[Answer]]"]
+_Message = Tuple[List[int], Any]  # the numbers of some probes, and what is told of them
+_Form = Callable[["List[Answer]"], Any]  # of answers, as marshal takes it
 
 _LENGTH = struct.Struct("=I")
 _STATUS = {status.value: status for status in ObservationStatus}
@@ -63,7 +62,7 @@ def processes_for(count: int) -> int:
         return 1
     if threading.active_count() > 1:  # a thread may hold a lock that a forked process would wait for
         return 1
-    return max(1, min(len(os.sched_getaffinity(0)), constants.SHARDS))
+    return min(constants.SHARDS_A_PROCESSOR * len(os.sched_getaffinity(0)), constants.SHARDS)
 
 
 class Shards:
@@ -85,26 +84,27 @@ class Shards:
             rate_per_s=options.rate_per_s / count,
             concurrency=max(constants.LEAST_WINDOW, options.concurrency // count),
         )
-        form = self._as_lines if lines else _rows
+        form: _Form = self._as_lines if lines else _rows
         for number in range(count):
             mine = (probe for probe in probes if hash(probe.address) % count == number)
-            self._start(lambda mine=mine: form(run(mine, share)))  # type: ignore[misc]
+            self._start(lambda mine=mine: run(mine, share), form)  # type: ignore[misc]
 
     def answers(self, probes: Sequence[Probe]) -> Iterator[Answer]:
         """What all of them found of these ``probes``, in the order in which it comes."""
-        for index, address, status, evidence, service, rtt_s, attempts, source in self._told():
-            outcome = Outcome(_STATUS[status], evidence, _SERVICE[service], rtt_s, attempts, source)
-            yield probes[index], address, outcome
+        for indices, rows in self._told():
+            for index, (address, status, evidence, service, rtt_s, attempts, source) in zip(indices, rows):
+                outcome = Outcome(_STATUS[status], evidence, _SERVICE[service], rtt_s, attempts, source)
+                yield probes[index], address, outcome
         yield from self._lost()
 
-    def lines(self) -> Iterator[str]:
+    def lines(self) -> Iterator[Lines]:
         """The same as JSON lines."""
-        for _index, line in self._told():
-            yield line
+        for indices, text in self._told():
+            yield len(indices), text
         for answer in self._lost():
-            yield line_of(*answer, self._vantage)
+            yield 1, lines_of([answer], self._vantage)
 
-    def _told(self) -> Iterator[_Row]:
+    def _told(self) -> Iterator[_Message]:
         untold = self._untold
         poller = select.poll()
         pending = dict.fromkeys(self._children, b"")
@@ -112,15 +112,16 @@ class Shards:
             poller.register(pipe, select.POLLIN)
         while pending:
             for pipe, _mask in poller.poll():
-                data = os.read(pipe, 1 << 20)
+                data = os.read(pipe, constants.PIPE_BYTES)
                 if not data:
                     poller.unregister(pipe)
                     del pending[pipe]
                     continue
-                rows, pending[pipe] = _unpack(pending[pipe] + data)
-                for row in rows:
-                    untold[row[0]] = 0
-                yield from rows
+                messages, pending[pipe] = _unpack(pending[pipe] + data)
+                for indices, _said in messages:
+                    for index in indices:
+                        untold[index] = 0
+                yield from messages
 
     def __enter__(self) -> Shards:
         return self
@@ -132,7 +133,7 @@ class Shards:
             os.waitpid(child, 0)
         self._children.clear()
 
-    def _start(self, run: Callable[[], Iterable[_Row]]) -> None:
+    def _start(self, run: Callable[[], Iterable[List[Answer]]], form: _Form) -> None:  # noqa: UP006
         pipe, end = os.pipe()
         child = os.fork()
         if child:
@@ -143,53 +144,47 @@ class Shards:
             signal.signal(signal.SIGINT, signal.SIG_IGN)  # who interrupts the run interrupts its parent, which ends us
             gc.freeze()
             gc.disable()  # the engine leaves no cycles; looking for some costs a tenth of its time
-            _send_all(end, run())
+            for answers in run():
+                _send(end, ([probe.index for probe, _address, _outcome in answers], form(answers)))
         finally:
             os._exit(0)
 
-    def _as_lines(self, answers: Iterable[Answer]) -> Iterator[_Row]:
-        vantage = self._vantage
-        for probe, address, outcome in answers:
-            yield probe.index, line_of(probe, address, outcome, vantage)
+    def _as_lines(self, answers: list[Answer]) -> str:
+        return lines_of(answers, self._vantage)
 
     def _lost(self) -> Iterator[Answer]:
         """What nobody has told of, since its process was killed by somebody."""
+        if 1 not in self._untold:
+            return
         for index, probe in enumerate(self._probes):
             if self._untold[index]:
                 words = "not probed: a process of the vantage that made probes has ended too early"
                 yield probe, None, Outcome(ObservationStatus.LOCAL_ERROR, words)
 
 
-def _rows(answers: Iterable[Answer]) -> Iterator[_Row]:
-    for probe, address, (status, evidence, service, rtt_s, attempts, source, _said) in answers:
-        yield probe.index, address, _WORD[status], evidence, _WORD[service], rtt_s, attempts, source
+def _rows(answers: list[Answer]) -> list[tuple[Any, ...]]:
+    return [
+        (address, _WORD[status], evidence, _WORD[service], rtt_s, attempts, source)
+        for _probe, address, (status, evidence, service, rtt_s, attempts, source, _said) in answers
+    ]
 
 
-def _send_all(pipe: int, rows: Iterable[_Row]) -> None:
-    source = iter(rows)
-    while True:
-        some = list(islice(source, constants.SHARD_ROWS))
-        _send(pipe, some)
-        if not some:
-            return
-
-
-def _send(pipe: int, rows: list[_Row]) -> None:
-    data = marshal.dumps(rows)
+def _send(pipe: int, message: _Message) -> None:
+    data = marshal.dumps(message)
     left = memoryview(_LENGTH.pack(len(data)) + data)
     while left:
         left = left[os.write(pipe, left) :]
 
 
-def _unpack(data: bytes) -> tuple[list[_Row], bytes]:
-    """The rows of all messages that are complete, and the rest."""
-    rows: list[_Row] = []
+def _unpack(data: bytes) -> tuple[list[_Message], bytes]:
+    """All messages that are complete, and the rest."""
+    messages: list[_Message] = []
     start = 0
     while len(data) >= start + _LENGTH.size:
         (length,) = _LENGTH.unpack_from(data, start)
         end = start + _LENGTH.size + length
         if len(data) < end:
             break
-        rows += marshal.loads(data[start + _LENGTH.size : end])
+        messages.append(marshal.loads(data[start + _LENGTH.size : end]))
         start = end
-    return rows, data[start:]
+    return messages, data[start:]

@@ -13,6 +13,7 @@ from typing import Dict, Tuple
 
 from .._core.vocabulary import ObservationStatus, ServiceStatus
 from . import constants
+from .dialogue import StreamJob
 from .guards import Means
 from .judge import (
     BROKEN_LATER,
@@ -24,9 +25,10 @@ from .judge import (
     judge_refused_connect,
     no_such_neighbour,
     read_error,
+    read_round_trip,
     read_tcp_info,
 )
-from .loop import ERROR, HUNG_UP, READABLE, WRITABLE, Job, Loop
+from .loop import ERROR, HUNG_UP, READABLE, WRITABLE, Loop
 from .protocols.base import Conversation, Evidence
 from .records import Outcome, Probe
 from .spread import Host
@@ -43,7 +45,7 @@ _NO_SOURCE = frozenset({"0.0.0.0", "::"})  # what the kernel calls the address o
 _LOGIN_SERVICES = frozenset({"ssh"})
 
 
-class TcpJob(Job):
+class TcpJob(StreamJob):
     """Every try is a new socket from a new port; earlier ones stay open, since their answer may only be late."""
 
     __slots__ = (
@@ -253,32 +255,12 @@ class TcpJob(Job):
             broken = errno.errorcode.get(error.errno or 0, error.errno)
             self._conclude(f"before the connection broke ({broken})", hung_up=True)
 
-    def _conclude(self, when: str, *, hung_up: bool = False) -> None:
-        if self._conversation is not None:
-            evidence = self._conversation.ended(hung_up=hung_up)
-            self._told(evidence, f"{evidence.text} ({when})")
-
-    def _told(self, evidence: Evidence, text: str) -> None:
-        self._end(ObservationStatus.OPEN, text, evidence.status, evidence)
-
-    def _end(
-        self,
-        status: ObservationStatus,
-        text: str,
-        service: ServiceStatus = ServiceStatus.NOT_CHECKED,
-        said: Evidence | None = None,
-    ) -> None:
-        if self.is_done:
-            return
+    def _release(self) -> None:
         drop = self.loop.drop
         for fd, (sock, _begun) in self._sockets.items():
             drop(fd, sock)
         self._means.descriptors.open -= len(self._sockets)
         self._sockets.clear()
-        self.is_done = True
-        self.loop.finished.append(
-            (self, Outcome(status, text, service, self._rtt_s, self.tries, self.host.source, said))
-        )
 
     def _drop(self, fd: int) -> None:
         self.loop.drop(fd, self._sockets.pop(fd)[0])
@@ -306,24 +288,18 @@ class PlainTcpJob(TcpJob):
 
     __slots__ = ()
 
-    def __init__(self, loop: Loop, probe: Probe, host: Host, means: Means) -> None:
-        super().__init__(loop, probe, host, means=means, conversation=None)
-
     def ready(self, fd: int, mask: int, now: float) -> None:
         """The first SYN was answered by the first SYN-ACK; anything else is judged as usual."""
         sock, begun = self._sockets[fd]
-        if mask != WRITABLE or len(self._sockets) > 1:
+        rtt_s = read_round_trip(sock) if mask == WRITABLE and len(self._sockets) == 1 else None
+        if rtt_s is None:
             TcpJob.ready(self, fd, mask, now)
             return
-        info = read_tcp_info(sock)
-        if info is None or info.is_waiting or info.retransmits:
-            TcpJob.ready(self, fd, mask, now)
-            return
+        rtt_s = rtt_s or now - begun
         host, loop = self.host, self.loop
         host.is_alive = True
         if host.is_on_link:
             self._means.neighbours.answered(host.address)
-        rtt_s = info.rtt_s or now - begun
         host.subnet.round_trips.measured(rtt_s)
         if self.probe.service not in _LOGIN_SERVICES:
             sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET_ON_CLOSE)
@@ -331,4 +307,6 @@ class PlainTcpJob(TcpJob):
         self._sockets.clear()
         self._means.descriptors.open -= 1
         self.is_done = True
-        loop.finished.append((self, Outcome(_OPEN, "connected", _NOT_CHECKED, rtt_s, self.tries, host.source)))
+        # As Outcome(...) does, which takes five times as long.
+        outcome = tuple.__new__(Outcome, (_OPEN, "connected", _NOT_CHECKED, rtt_s, self.tries, host.source, None))
+        loop.finished.append((self, outcome))

@@ -32,7 +32,10 @@ class RoundTrips:
         self._smooth_s += constants.SMOOTHING * (rtt_s - self._smooth_s)
         if self._count >= constants.SAMPLES_NEEDED:
             usual_s = self._smooth_s + constants.VARIANCE_FACTOR * self._variance_s
-            self.timeout_s = min(max(constants.SAFETY_FACTOR * usual_s, constants.FLOOR_S), self._longest_s)
+            wait_s = constants.SAFETY_FACTOR * usual_s
+            if wait_s < constants.FLOOR_S:
+                wait_s = constants.FLOOR_S
+            self.timeout_s = wait_s if wait_s < self._longest_s else self._longest_s
 
 
 def subnet_of(address: str) -> str:

@@ -19,7 +19,6 @@ from .secret import Secret
 
 Numbered = Tuple[int, Observation]
 
-_PROBE_FIELDS = tuple(field.name for field in fields(Probe))
 _SECRET = "snmp_community"
 _ONLY_OWNER = 0o600
 

@@ -13,6 +13,7 @@ from dataclasses import replace
 from ...module_utils._core.vocabulary import ObservationStatus, Protocol, ServiceStatus
 from ...module_utils._probe import constants
 from ...module_utils._probe.conversations import converse
+from ...module_utils._probe.dialogue import StreamJob
 from ...module_utils._probe.engine import Engine
 from ...module_utils._probe.guards import Conntrack, Descriptors, Neighbours
 from ...module_utils._probe.judge import Refusal
@@ -83,7 +84,7 @@ class _Resolved(Names):
         self._known.update(known)
 
 
-class StreamAskingJob(AskingJob):
+class StreamAskingJob(AskingJob, StreamJob):
     """A connection, and the dialogue over it. A further exchange repeats the first ones on a connection of its own."""
 
     def __init__(self, loop: Loop, probe: Probe, host: Host, *, courier: Courier, options: ProbeOptions) -> None:
@@ -94,6 +95,7 @@ class StreamAskingJob(AskingJob):
             self._waits_s.insert(0, min(FIRST_S, wait_s))
         if options.confirm:
             self._waits_s.append(max(wait_s, constants.CONFIRM_S))
+        self._rtt_s: float | None = None  # nobody measures it
         self._is_connected = False
         self._is_patient = False
         self._open_dialogue()
@@ -168,7 +170,7 @@ class StreamAskingJob(AskingJob):
             self._steps.append(Step(answer))
             self._courier.add(self)
         elif answer is not None:
-            self._heard(answer, answer.text)
+            self._told(answer, answer.text)
         elif told.how in (CLOSED, BROKEN) or told.code:
             self._conclude("before the host closed the connection", hung_up=True)
         elif told.how == QUIET and not self._is_patient:
@@ -177,23 +179,6 @@ class StreamAskingJob(AskingJob):
             self._courier.add(self)
         else:
             self._conclude(f"within {self._conversation.patience_s:g} s")
-
-    def _conclude(self, when: str, *, hung_up: bool = False) -> None:
-        if self._conversation is not None:
-            evidence = self._conversation.ended(hung_up=hung_up)
-            self._heard(evidence, f"{evidence.text} ({when})")
-
-    def _heard(self, evidence: Evidence, text: str) -> None:
-        self._end(ObservationStatus.OPEN, text, evidence.status, evidence)
-
-    def _end(
-        self,
-        status: ObservationStatus,
-        text: str,
-        service: ServiceStatus = ServiceStatus.NOT_CHECKED,
-        said: Evidence | None = None,
-    ) -> None:
-        self.finish(Outcome(status, text, service, None, self.tries, self.host.source, said))
 
 
 class DatagramAskingJob(AskingJob):

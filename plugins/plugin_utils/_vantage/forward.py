@@ -13,15 +13,16 @@ import errno
 import os
 
 from ...module_utils._core.sanitize import safe_text
-from ...module_utils._core.vocabulary import ObservationStatus, Protocol, ServiceStatus
+from ...module_utils._core.vocabulary import ObservationStatus, Protocol
 from ...module_utils._probe import constants
 from ...module_utils._probe.conversations import converse
+from ...module_utils._probe.dialogue import StreamJob
 from ...module_utils._probe.engine import Engine
 from ...module_utils._probe.guards import Conntrack, Descriptors, Neighbours
 from ...module_utils._probe.judge import Refusal
 from ...module_utils._probe.loop import READABLE, Job, Loop, Watcher
 from ...module_utils._probe.names import resolve_by_system
-from ...module_utils._probe.protocols.base import Conversation, Evidence
+from ...module_utils._probe.protocols.base import Conversation
 from ...module_utils._probe.records import Endpoint, Outcome, Probe, ProbeOptions
 from ...module_utils._probe.spread import Host
 from .flows import PROHIBITED, Event, Flow, Kind
@@ -116,7 +117,7 @@ class CannotJob(Job):
         """Never called."""
 
 
-class ForwardJob(Job):
+class ForwardJob(StreamJob):
     """One connection by the SSH server. Its kernel repeats the SYN by itself, so there is one try with all the time."""
 
     def __init__(
@@ -133,6 +134,7 @@ class ForwardJob(Job):
         self._sessions = sessions
         self._patience_s = options.timeout_s * (1 + options.retries)
         self._conversation = conversation
+        self._rtt_s: float | None = None  # nobody tells it
         self._flow: Flow | None = None
         self._is_connected = False
 
@@ -198,30 +200,16 @@ class ForwardJob(Job):
         if isinstance(answer, bytes):
             self._send(answer)
         elif answer is not None:
-            self._conclude_by(answer, answer.text)
+            self._told(answer, answer.text)
 
     def _send(self, payload: bytes) -> None:
         if payload and self._flow is not None:
             self._flow.send(payload)
 
-    def _conclude(self, when: str, *, hung_up: bool = False) -> None:
-        if self._conversation is not None:
-            evidence = self._conversation.ended(hung_up=hung_up)
-            self._conclude_by(evidence, f"{evidence.text} ({when})")
-
-    def _conclude_by(self, evidence: Evidence, text: str) -> None:
-        self._end(ObservationStatus.OPEN, text, evidence.status, evidence)
-
-    def _end(
-        self,
-        status: ObservationStatus,
-        text: str,
-        service: ServiceStatus = ServiceStatus.NOT_CHECKED,
-        said: Evidence | None = None,
-    ) -> None:
+    def _release(self) -> None:
+        self.host.source = None  # the server's own, which it does not tell
         if self._flow is not None:
             self._sessions.forget(self._flow)
-        self.finish(Outcome(status, text, service, None, self.tries, None, said))
 
 
 def judge_refusal(reason: int, words: str, *, is_crowded: bool) -> Refusal:

@@ -10,8 +10,7 @@ at a capped number of bytes in each, and never raises whatever the peer sends.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import ClassVar, Union
+from typing import ClassVar, NamedTuple, Union
 
 from ..._core.vocabulary import ServiceStatus
 from .. import constants
@@ -26,8 +25,7 @@ class IncompleteError(MalformedError):
     """The bytes are the beginning of something that may still become right."""
 
 
-@dataclass(frozen=True)
-class Evidence:
+class Evidence(NamedTuple):
     """What a service let us know: that it is the one we asked for, or what it is instead.
 
     ``what`` is a short text that stands alone. ``product`` to ``domain`` are what the protocol itself gave away, and
@@ -54,13 +52,12 @@ class Evidence:
     @property
     def text(self) -> str:
         """All of it as one line for people."""
-        parts = [self.what]
+        text = self.what
         if self.product:
-            parts.append(self.product + (f" {self.version}" if self.version else ""))
-        parts.extend(
-            f"{label} {value}" for label, value in (("host", self.host_name), ("domain", self.domain)) if value
-        )
-        return ", ".join(parts)
+            text += f", {self.product} {self.version}" if self.version else f", {self.product}"
+        if self.host_name:
+            text += f", host {self.host_name}"
+        return f"{text}, domain {self.domain}" if self.domain else text
 
 
 # What `receive` answers: evidence (done), bytes to send next, or None (more must come first).

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import os
 import struct
-from dataclasses import replace
 from typing import ClassVar
 
 from ..._core.vocabulary import ServiceStatus
@@ -200,8 +199,7 @@ def _named(message: bytes, status: int, learnt: Evidence) -> Evidence:
     except MalformedError:
         return learnt
     is_windows = build > 0  # others leave it empty
-    return replace(
-        learnt,
+    return learnt._replace(
         product="Windows" if is_windows else None,
         version=f"{major}.{minor}.{build}" if is_windows else None,
         host_name=names.get(_DNS_COMPUTER) or names.get(_COMPUTER),

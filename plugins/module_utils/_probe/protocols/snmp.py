@@ -6,7 +6,6 @@
 from __future__ import annotations
 
 import random
-from dataclasses import replace
 from ipaddress import ip_address
 from typing import ClassVar, Tuple
 
@@ -73,7 +72,7 @@ class Snmp(DatagramConversation):
             if self._community is None
             else "no answer to SNMP 2c and 1 with the community given, nor to SNMPv3 discovery"
         )
-        return replace(evidence, what=what)
+        return evidence._replace(what=what)
 
     def _get(self, version: int, community: Secret) -> bytes:
         names = (ber.tlv(ber.SEQUENCE, ber.oid(name), ber.tlv(ber.NULL)) for name in self._objects)
@@ -156,7 +155,7 @@ class PrinterSnmp(Snmp):
 
     def _discovered(self, message: ber.Reader) -> Evidence:
         agent = super()._discovered(message)
-        return replace(agent, status=ServiceStatus.NOT_CHECKED, what=f"{agent.what}, which may be a printer's")
+        return agent._replace(status=ServiceStatus.NOT_CHECKED, what=f"{agent.what}, which may be a printer's")
 
 
 def _engine(engine: bytes) -> tuple[str | None, str | None, str | None]:

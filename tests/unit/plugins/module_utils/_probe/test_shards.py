@@ -22,14 +22,14 @@ from ansible_collections.agentless.audit_ports.plugins.module_utils._core.vocabu
 )
 from ansible_collections.agentless.audit_ports.plugins.module_utils._probe import constants, shards
 from ansible_collections.agentless.audit_ports.plugins.module_utils._probe.engine import Engine
-from ansible_collections.agentless.audit_ports.plugins.module_utils._probe.lines import line_of
-from ansible_collections.agentless.audit_ports.plugins.module_utils._probe.program import Places
+from ansible_collections.agentless.audit_ports.plugins.module_utils._probe.lines import Lines, lines_of
 from ansible_collections.agentless.audit_ports.plugins.module_utils._probe.records import (
     Outcome,
     Probe,
     ProbeOptions,
     observe,
 )
+from ansible_collections.agentless.audit_ports.plugins.plugin_utils._vantage.program import Places
 
 pytestmark = [
     pytest.mark.timeout(30),
@@ -42,7 +42,6 @@ _OPTIONS = ProbeOptions(rate_per_s=1e6, service_check=False)
 def _small(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """A few probes count as many, on any machine; and nothing may be left behind."""
     monkeypatch.setattr(constants, "SHARD_FROM", 20)
-    monkeypatch.setattr(constants, "SHARD_ROWS", 7)
     monkeypatch.setattr(os, "sched_getaffinity", lambda pid: {0, 1, 2})
     before = sorted(os.listdir("/proc/self/fd"))
     yield
@@ -73,8 +72,8 @@ def test_the_same_answers_each_once() -> None:
 
 
 def test_it_is_several_processes(monkeypatch: pytest.MonkeyPatch) -> None:
-    assert shards.shards_for(_probes(20, 1)) == 3
-    monkeypatch.setattr(constants, "SHARDS", 2)
+    assert shards.shards_for(_probes(20, 1)) == 4
+    monkeypatch.setattr(os, "sched_getaffinity", lambda pid: {0})
     assert shards.shards_for(_probes(20, 1)) == 2
 
 
@@ -104,7 +103,7 @@ def test_the_deadline_holds_for_all() -> None:
 def test_the_rate_is_shared() -> None:
     run = Engine(ProbeOptions(rate_per_s=100, deadline_s=1.0)).run(_probes(300, 1))
     made = sum(observation.status is ObservationStatus.CLOSED for _index, observation in run)
-    assert 10 < made < 160  # each at its third of the rate; three times as many otherwise
+    assert 10 < made < 160  # each at its fourth of the rate; four times as many otherwise
 
 
 def test_lines_are_made_by_the_processes(tmp_path: Path) -> None:
@@ -112,17 +111,24 @@ def test_lines_are_made_by_the_processes(tmp_path: Path) -> None:
     path = tmp_path / "places"
     path.write_text("# hosts\n" + "".join(f"127.0.0.{1 + n % 50} tcp/1 other{n // 50}\n\n" for n in range(300)))
     places = Places(str(path))
-    assert (len(places), places.processes) == (300, 3)
+    assert (len(places), places.processes) == (300, 4)
     assert [probe.service for probe in places][49:51] == ["other0", "other1"]
     several = _steady(Engine(_OPTIONS).lines(places, processes=places.processes))
     assert several == _steady(Engine(_OPTIONS).lines(places))
     assert list(several) == list(range(300))
 
 
-def _steady(lines: Iterable[str]) -> dict[int, dict[str, Any]]:
+def _steady(lines: Iterable[Lines]) -> dict[int, dict[str, Any]]:
     """The rows in input order, but for what is measured."""
-    rows = sorted(map(json.loads, lines), key=lambda row: int(row["index"]))
+    rows = sorted(_rows(lines), key=lambda row: int(row["index"]))
     return {row["index"]: {**row, "rtt_ms": None} for row in rows}
+
+
+def _rows(lines: Iterable[Lines]) -> Iterator[dict[str, Any]]:
+    for count, text in lines:
+        some = text.splitlines()
+        assert len(some) == count
+        yield from map(json.loads, some)
 
 
 def test_names_are_left_to_one_process(tmp_path: Path) -> None:
@@ -134,9 +140,9 @@ def test_names_are_left_to_one_process(tmp_path: Path) -> None:
 def test_lines_of_a_killed_process(monkeypatch: pytest.MonkeyPatch) -> None:
     made = _note_forks(monkeypatch)
     lines = Engine(ProbeOptions(rate_per_s=200, deadline_s=10)).lines(_probes(300, 1), processes=2)
-    rows = [json.loads(next(iter(lines)))]
+    rows = list(_rows([next(iter(lines))]))
     os.kill(made[0], signal.SIGKILL)
-    rows += map(json.loads, lines)
+    rows += _rows(lines)
     assert sorted(row["index"] for row in rows) == list(range(300))
     assert any("has ended too early" in row["evidence"] for row in rows)
 
@@ -178,5 +184,5 @@ def _note_forks(monkeypatch: pytest.MonkeyPatch) -> list[int]:
 def test_a_line_is_that_of_the_record(address: str | None, rtt_s: float | None) -> None:
     probe = Probe(7, 'h"\u00e9', "linux.ssh", "name", Protocol.ICMP, None if rtt_s else 22, "icmp_echo")
     outcome = Outcome(ObservationStatus.OPEN, "a\tb", ServiceStatus.CONFIRMED, rtt_s, 2, address)
-    line = line_of(probe, address, outcome, "audit1")
+    line = lines_of([(probe, address, outcome)], "audit1")
     assert json.loads(line) == {"index": 7, **to_result(observe(probe, address, outcome, "audit1"))}

@@ -35,6 +35,12 @@ def test_line_of_a_module() -> None:
     )
 
 
+def test_line_of_a_module_that_is_heard() -> None:
+    progress = Progress(print, 400, "audit1", 1000, listen=lambda: 100)
+    assert progress.line(10) == "reachability from audit1: 100 of 400 probes done, 10 a second, about 30 s left"
+    assert "under way for 10 s" in Progress(print, 400, "audit1", 1000, listen=lambda: None).line(10)
+
+
 @pytest.mark.timeout(10)
 def test_it_is_said_again_and_again_also_in_silence(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "PERIOD_S", 0.02)

@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import pty
@@ -16,8 +17,9 @@ from pathlib import Path
 import pytest
 from ansible_collections.agentless.audit_ports.plugins.module_utils._core.errors import InputError
 from ansible_collections.agentless.audit_ports.plugins.module_utils._core.vocabulary import Protocol
-from ansible_collections.agentless.audit_ports.plugins.module_utils._probe import program
-from ansible_collections.agentless.audit_ports.plugins.module_utils._probe.program import bar_text, parse_place
+from ansible_collections.agentless.audit_ports.plugins.module_utils._probe import engine
+from ansible_collections.agentless.audit_ports.plugins.plugin_utils._vantage import program
+from ansible_collections.agentless.audit_ports.plugins.plugin_utils._vantage.program import bar_text, parse_place
 
 pytestmark = pytest.mark.timeout(30)
 _COLLECTIONS = Path(program.__file__).parents[6]
@@ -127,3 +129,20 @@ def test_bar_texts() -> None:
     assert bar_text(0, 100, 0.0) == f"[{'.' * 30}] 0/100 0/s ?"
     assert bar_text(25_000, 100_000, 2.5) == f"[{'#' * 7}{'.' * 23}] 25,000/100,000 10,000/s 0:07 left"
     assert bar_text(5, None, 1.0) == "5 probed, 5/s"
+
+
+def test_echo_by_the_ping_program(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where neither kind of socket is allowed."""
+
+    def refuse(*_arguments: object) -> None:
+        raise PermissionError(errno.EPERM, "no socket")
+
+    ping, places, output = (tmp_path / name for name in ("ping", "places", "found"))
+    ping.write_text("#!/bin/sh\necho \"64 bytes from $6: icmp_seq=1 ttl=64 time=0.25 ms\"\n", encoding="ascii")
+    ping.chmod(0o755)
+    places.write_text("127.0.0.1 icmp\n", encoding="ascii")
+    monkeypatch.setattr(engine, "EchoChannel", refuse)
+    monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
+    assert program.main(["--output", str(output), str(places)]) == 0
+    row = json.loads(output.read_text(encoding="ascii"))
+    assert (row["status"], row["evidence"], row["rtt_ms"]) == ("open", "echo reply (ping)", 0.25)

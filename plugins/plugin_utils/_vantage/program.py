@@ -3,11 +3,11 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """The engine as a program of its own: places in, JSON lines out as they are found.
 
-    python3 -m ansible_collections.agentless.audit_ports.plugins.module_utils._probe.program [options] [FILE]
+    python3 -m ansible_collections.agentless.audit_ports.plugins.plugin_utils._vantage.program [options] [FILE]
 
 reads lines such as ``192.0.2.10 tcp/22 ssh``, ``192.0.2.10 udp/161 snmp`` and ``192.0.2.10 icmp`` from FILE or from
-its standard input. Echo requests need a socket for them: the ``ping`` program is not used. A bar shows on a terminal
-how far it is. An interrupt ends the run at once; what is written stays.
+its standard input. Echo requests go out by the ``ping`` program where this user may have no socket for them. A bar
+shows on a terminal how far it is. An interrupt ends the run at once; what is written stays.
 """
 
 from __future__ import annotations
@@ -20,13 +20,14 @@ from collections.abc import Iterable, Iterator, Sequence
 from contextlib import ExitStack
 from typing import TextIO
 
-from .._core.errors import InputError
-from .._core.vocabulary import Protocol
-from . import constants
-from .engine import Engine
-from .names import parse_endpoint
-from .records import Probe, ProbeOptions
-from .shards import processes_for
+from ...module_utils._core.errors import InputError
+from ...module_utils._core.vocabulary import Protocol
+from ...module_utils._probe import constants
+from ...module_utils._probe.engine import Engine
+from ...module_utils._probe.names import parse_endpoint
+from ...module_utils._probe.records import Probe, ProbeOptions
+from ...module_utils._probe.shards import processes_for
+from .ping import run_ping
 
 _INTERRUPTED = 130  # 128 + SIGINT, as shells have it
 _USAGE = 2
@@ -45,9 +46,9 @@ class Bar:
         self._done = 0
         self._begun = self._drawn = time.monotonic()
 
-    def step(self) -> bool:
-        """One more is done. Whether it is time to show what there is."""
-        self._done += 1
+    def step(self, count: int) -> bool:
+        """So many more are done. Whether it is time to show what there is."""
+        self._done += count
         now = time.monotonic()
         if now - self._drawn < _BAR_PERIOD_S:
             return False
@@ -110,10 +111,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
             sink = stack.enter_context(open(given.output, "w", encoding="ascii")) if given.output else sys.stdout
             drawn = Bar(sys.stderr, len(places) if places else None)
             stack.callback(drawn.end)
-            engine = stack.enter_context(Engine(options))
-            for line in engine.lines(places or parse_places(sys.stdin), processes=places.processes if places else 1):
-                sink.write(line + "\n")
-                if drawn.step():
+            engine = stack.enter_context(Engine(options, runner=run_ping))
+            source = places or parse_places(sys.stdin)
+            for count, lines in engine.lines(source, processes=places.processes if places else 1):
+                sink.write(lines)
+                if drawn.step(count):
                     sink.flush()
             sink.flush()
     except InputError as error:

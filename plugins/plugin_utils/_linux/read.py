@@ -112,7 +112,8 @@ function show(path, line, found) {
 _FUNCTIONS = f"""\
 audit_ports_files() {{
     audit_ports_find "$@"
-    [ -z "$audit_ports_found" ] || exec awk -v mark="$audit_ports_mark" -v services={_SERVICES} '{SHOW}' $audit_ports_found
+    [ -z "$audit_ports_found" ] && return
+    exec awk -v mark="$audit_ports_mark" -v services={_SERVICES} '{SHOW}' $audit_ports_found
 }}
 audit_ports_user() {{
     while read -r audit_ports_key audit_ports_real audit_ports_effective audit_ports_rest; do

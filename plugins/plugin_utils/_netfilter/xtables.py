@@ -5,8 +5,10 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
+from functools import partial
 
 from .ipset import IpSet
 from .late_rules import LateRule
@@ -118,19 +120,19 @@ def _chain(family: str, table: str, name: str, policy: str | None, rules: tuple[
 
 def _rules(chain: str, lines: Mapping[str, list[str]], context: Context) -> Iterator[Rule]:
     for position, line in enumerate(lines[chain], 1):
-        yield _SavedRule((chain, lines.keys(), context), line, position)
+        yield _SavedRule((chain, lines, context), line, position)
 
 
 class _SavedRule(LateRule):
-    """A rule by its line; its material is its chain, the names of the table's chains, and the context."""
+    """A rule by its line; its material is its chain, the lines of all the table's chains, and the context."""
 
     def read(self) -> Rule:
         """See LateRule."""
-        chain, chains, context = self.material
+        chain, lines, context = self.material
         line, position = str(self.text), self.position
         try:
             arguments = parse_arguments(split_words(line)[2:])
-            statements = read_target(arguments, context.version, chain, chains)
+            statements = read_target(arguments, context.version, partial(_entries, chain, lines), lines.keys())
         except UnreadableError as error:
             return Rule((undecided(f"the rule cannot be read: {error}"),), line, position)
         comments = [
@@ -148,6 +150,20 @@ class _SavedRule(LateRule):
         if len(words) < 5 or words[2] != "-s" or words[4][0] != "-":
             return self.whole.first
         return source_match(words[3], self.material[2].version)
+
+
+def _entries(chain: str, lines: Mapping[str, list[str]]) -> frozenset[str]:
+    """The built-in chains by which packets may come to a chain of their table."""
+    if chain in _HOOKS:
+        return frozenset({chain})
+    found = {chain}
+    asked = [chain]
+    while asked:
+        leads = re.compile(rf" -[jg] {re.escape(asked.pop())}(?: |\Z)")
+        more = {name for name, rules in lines.items() if name not in found and any(map(leads.search, rules))}
+        found |= more
+        asked += more
+    return frozenset(found & _HOOKS.keys())
 
 
 def _same(one: SavedTable, other: SavedTable) -> bool:

@@ -67,9 +67,12 @@ _REJECTS = {
     "tcp-reset": "tcp reset",
 }
 
+Entries = Callable[[], frozenset[str]]
 
-def read_target(arguments: Arguments, version: int, chain: str, chains: Collection[str]) -> tuple[Statement, ...]:
-    """What a rule of ``chain`` does once its conditions hold; ``chains`` are the names of the table's chains.
+
+def read_target(arguments: Arguments, version: int, entries: Entries, chains: Collection[str]) -> tuple[Statement, ...]:
+    """What a rule does once its conditions hold. ``entries`` tells the built-in chains by which packets come to the
+    rule's, ``chains`` are the names of the table's chains.
 
     Raises UnreadableError for options that no target of this name has.
     """
@@ -85,23 +88,23 @@ def read_target(arguments: Arguments, version: int, chain: str, chains: Collecti
     reader = _TARGETS.get(target.name)
     if reader is None or arguments.goto:
         return (undecided(f"what the target {shown(target.name)} does is not known"),)
-    return tuple(reader(target, version, chain))
+    return tuple(reader(target, version, entries))
 
 
-def _reject(target: Section, version: int, _chain: str) -> Iterator[Statement]:
+def _reject(target: Section, version: int, _entries: Entries) -> Iterator[Statement]:
     default = "icmp-port-unreachable" if version == 4 else "icmp6-port-unreachable"
     name = next((option.value for option in target.options if option.name == "--reject-with"), default)
     yield reject(_REJECTS.get(name, name.replace("-", " ", 1)))
 
 
-def _set(target: Section, _version: int, _chain: str) -> Iterator[Statement]:
+def _set(target: Section, _version: int, _entries: Entries) -> Iterator[Statement]:
     if any(option.name == "--map-mark" for option in target.options):
         yield SetField(Field.MARK, Unknown("the mark that a set of ipset holds"))
     else:
         yield NoEffect("SET")
 
 
-def _mark(target: Section, _version: int, _chain: str) -> Iterator[Statement]:
+def _mark(target: Section, _version: int, _entries: Entries) -> Iterator[Statement]:
     for option in target.options:
         change = _changes(option, _MARK)
         if change is None:
@@ -109,7 +112,7 @@ def _mark(target: Section, _version: int, _chain: str) -> Iterator[Statement]:
         yield SetField(Field.MARK, change)
 
 
-def _connmark(target: Section, _version: int, _chain: str) -> Iterator[Statement]:
+def _connmark(target: Section, _version: int, _entries: Entries) -> Iterator[Statement]:
     options = {option.name: option for option in target.options}
     masks = {name: masked(options[name].value)[0] for name in ("--nfmask", "--ctmask", "--mask") if name in options}
     of_packet = masks.get("--nfmask", masks.get("--mask", ALL_BITS))
@@ -149,7 +152,7 @@ def _joined(kept: Expression, mask: int, added: Expression) -> Expression:
     return Bitwise("^", Bitwise("&", kept, Constant(mask)), added) if mask else added
 
 
-def _ct(target: Section, _version: int, _chain: str) -> Iterator[Statement]:
+def _ct(target: Section, _version: int, _entries: Entries) -> Iterator[Statement]:
     for option in target.options:
         if option.name == "--notrack":
             yield Notrack()
@@ -162,8 +165,8 @@ def _ct(target: Section, _version: int, _chain: str) -> Iterator[Statement]:
         yield Template()
 
 
-def _translate(kind: Translation, option_name: str) -> Callable[[Section, int, str], Iterator[Statement]]:
-    def read(target: Section, version: int, _chain: str) -> Iterator[Statement]:
+def _translate(kind: Translation, option_name: str) -> Callable[[Section, int, Entries], Iterator[Statement]]:
+    def read(target: Section, version: int, _entries: Entries) -> Iterator[Statement]:
         options = {option.name: option for option in target.options}
         if option_name not in options:
             raise UnreadableError(f"{target.name} does not say where to")
@@ -203,8 +206,8 @@ def _port(text: str, kind: Translation, *, keeps: bool) -> Expression:
     return PortWithin(low, high, number(base, 0xFFFF) if slash else None, keeps)
 
 
-def _to_interface(kind: Translation) -> Callable[[Section, int, str], Iterator[Statement]]:
-    def read(target: Section, _version: int, _chain: str) -> Iterator[Statement]:
+def _to_interface(kind: Translation) -> Callable[[Section, int, Entries], Iterator[Statement]]:
+    def read(target: Section, _version: int, _entries: Entries) -> Iterator[Statement]:
         options = {option.name: option for option in target.options}
         ports = options.get("--to-ports")
         yield Nat(kind, None, _port(ports.value, kind, keeps="--random" not in options) if ports else None)
@@ -212,27 +215,28 @@ def _to_interface(kind: Translation) -> Callable[[Section, int, str], Iterator[S
     return read
 
 
-def _netmap(target: Section, version: int, chain: str) -> Iterator[Statement]:
+def _netmap(target: Section, version: int, entries: Entries) -> Iterator[Statement]:
     option = next((option for option in target.options if option.name == "--to"), None)
     if option is None:
         raise UnreadableError("NETMAP does not say where to")
     value, mask = network(option.value, version)
     others = Constant(((1 << 32 if version == 4 else 1 << 128) - 1) ^ mask)
-    if chain in ("PREROUTING", "OUTPUT"):
+    ways = entries()
+    if ways <= {"PREROUTING", "OUTPUT"}:
         address = Bitwise("|", Bitwise("&", FieldValue(Field.DESTINATION), others), Constant(value))
         yield Nat(Translation.DNAT, address)
-    elif chain in ("POSTROUTING", "INPUT"):
+    elif ways <= {"POSTROUTING", "INPUT"}:
         address = Bitwise("|", Bitwise("&", FieldValue(Field.SOURCE), others), Constant(value))
         yield Nat(Translation.SNAT, address)
     else:
-        yield undecided("NETMAP in a chain of its own translates the source or the destination")
+        yield undecided("NETMAP translates the source or the destination, by the built-in chain that it is met from")
 
 
-def _always(statement: Statement) -> Callable[[Section, int, str], Iterator[Statement]]:
-    return lambda _target, _version, _chain: iter((statement,))
+def _always(statement: Statement) -> Callable[[Section, int, Entries], Iterator[Statement]]:
+    return lambda _target, _version, _entries: iter((statement,))
 
 
-_TARGETS: dict[str, Callable[[Section, int, str], Iterator[Statement]]] = {
+_TARGETS: dict[str, Callable[[Section, int, Entries], Iterator[Statement]]] = {
     "ACCEPT": _always(ACCEPT),
     "DROP": _always(DROP),
     "RETURN": _always(BACK),

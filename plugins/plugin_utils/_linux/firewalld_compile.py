@@ -31,6 +31,7 @@ from .firewalld_nft import (
     interface,
     matches,
     meta,
+    ports,
     set_definition,
     translation,
 )
@@ -177,12 +178,37 @@ class Program:
         """What firewalld puts at the head of its base chains."""
         of_firewalld = Words(chain, f"firewalld's chain {chain}")
         self._add(chain, [ct("state", {"set": ["established", "related"]}), {"accept": None}], of_firewalld)
-        if self._config.enabled("StrictForwardPorts"):
-            problem = "StrictForwardPorts is on, and what is forwarded is not judged"
-            self._unknown(chain, [ct("status", "dnat")], Words("StrictForwardPorts", "StrictForwardPorts", problem))
-        self._add(chain, [ct("status", "dnat"), {"accept": None}], Words("forward-ports", "forward-ports"))
+        self._translated(chain)
         self._add(chain, [interface("lo"), {"accept": None}], of_firewalld)
         self._add(chain, [ct("state", "invalid"), {"drop": None}], of_firewalld)
+
+    def _translated(self, chain: str) -> None:
+        """What becomes of packets that some rule sent elsewhere: strictly, those of firewalld's forward-ports alone
+        pass, by their number, whatever their protocol.
+        """
+        if not self._config.enabled("StrictForwardPorts"):
+            self._add(chain, [ct("status", "dnat"), {"accept": None}], Words("forward-ports", "forward-ports"))
+            return
+        strict = Words("StrictForwardPorts", "StrictForwardPorts: it was sent elsewhere, and not by firewalld")
+        inner = f"{chain}_dnat"
+        self._chains.add(inner)
+        self._add(chain, [ct("status", "dnat"), {"jump": {"target": inner}}], strict)
+        for entry in self._forwards():
+            if entry.forward and bool(entry.forward.address) == (chain != INPUT_CHAIN):
+                words = Words(entry.words, entry.words)
+                try:
+                    number = equal({"ct": {"key": "proto-dst", "dir": "original"}}, ports(entry.ports))
+                    self._add(inner, [number, {"accept": None}], words)
+                except UntranslatableError as error:
+                    self._unknown(inner, [], Words(words.id, words.text, f"{words.text}: {error}"))
+        self._add(inner, [REJECT], strict)
+
+    def _forwards(self) -> Iterator[Entry]:
+        """The forward-ports of the policies and zones that packets to this host can meet."""
+        for policy in (*self._policies(after=False), *self._policies(after=True)):
+            yield from forward_entries(policy.contents)
+        for name in dict.fromkeys(binding.zone for binding in self.bindings):
+            yield from forward_entries(self._config.zones[name].contents)
 
     def _dispatch(self) -> None:
         self._chains |= {"filter_INPUT_ZONES"}

@@ -302,10 +302,18 @@ def ports(values: list[str]) -> Iterator[object]:
             raise UnreadableError
 
 
+def readable(values: list[str]) -> list[object]:
+    """The items, none where one of them cannot be read."""
+    try:
+        return list(ports(values))
+    except UnreadableError:
+        return []
+
+
 def has_port(rule: Pairs, packet: Packet) -> object:
     """``named``: for this port by its number or its word; ``any``: no port is named; else True, False or a limit."""
     if packet.wire == "icmp":
-        if [*ports(rule.all(*LPORTS))] or [*ports(rule.all(*RPORTS))]:
+        if readable(rule.all(*LPORTS)) or (readable(rule.all(*RPORTS)) and not is_for_everybody(rule)):
             return False
         types = rule.all("ICMP4")
         return "named" if types and all(re.fullmatch(r"\d{1,3}:(\d{1,3}|\*)", text) for text in types) else "any"

@@ -27,7 +27,7 @@ from .firewalld_direct import direct_problems, direct_tables, within_input
 from .firewalld_entries import ECHO
 from .firewalld_records import Endpoint, Ports, RichRule
 from .firewalld_words import Place, bound_in_text, entry_words, place_of_chain, runtime_words
-from .manager import Action, BootPart, Files, Opening
+from .manager import COPY, Action, BootPart, Files, Opening
 
 AHEAD_PRIORITY = -32768
 PANIC_TABLE = "firewalld_policy_drop"
@@ -263,7 +263,7 @@ class Firewalld:
     def touched(self, openings: Sequence[Opening]) -> tuple[str, ...]:
         """See Manager."""
         zones = dict.fromkeys(opening.place for opening in openings)
-        return tuple(f"{_ZONE_FILES}/{zone}.xml{suffix}" for zone in zones for suffix in ("", ".old"))
+        return tuple(f"{_ZONE_FILES}/{zone}.xml{suffix}" for zone in zones for suffix in ("", COPY))
 
 
 def rich_rule(opening: Opening) -> RichRule:

@@ -21,6 +21,8 @@ from ...module_utils._core.records import Decision
 from ...module_utils._core.vocabulary import VerdictStatus
 from .._netfilter.model import Outcome, Packet, Step
 
+COPY = ".old"  # behind a file's name: what was there before it was written, as firewalld keeps it
+
 
 @dataclass(frozen=True)
 class Opening:

@@ -17,7 +17,7 @@ from .charge import all_managers, manager_in_charge, source_texts
 from .evaluate import judged_paths
 from .journal import ABSENT, Entry, Journal
 from .judge import Judgement, told
-from .manager import Action, Opening
+from .manager import COPY, Action, Opening
 from .native import STORED_IN
 from .read import STATE_DIRECTORY
 from .snapshot import Snapshot
@@ -34,7 +34,7 @@ _PUT_BACK_FIRST = frozenset({"firewalld"})
 @dataclass(frozen=True)
 class Details:
     """What the write command is made of. ``early`` and ``late`` are the files to be put back before and after the
-    actions.
+    actions, ``copies`` those that a manager made of another one: to be put back if that one is as it was.
     """
 
     actions: tuple[Action, ...] = ()
@@ -44,6 +44,7 @@ class Details:
     edited: tuple[str, ...] = ()
     early: tuple[str, ...] = ()
     late: tuple[str, ...] = ()
+    copies: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -251,6 +252,7 @@ def _details(snapshot: Snapshot, added: tuple[Entry, ...], gone: tuple[Entry, ..
         edited=tuple(path for path in known if not _untouched_since(snapshot, path)),
         early=early,
         late=tuple(path for path in put_back if path not in early),
+        copies=tuple(path for path in known if path.endswith(COPY) and path not in (*used, *put_back)),
     )
 
 

@@ -12,6 +12,7 @@ from collections.abc import Mapping, Sequence
 from .._platform import sh
 from .._platform.interface import Command, Part, Written
 from .journal import print_journal
+from .manager import COPY
 from .plan import EDITED, Details, backup_name
 from .read import GUARD_FUNCTIONS, LOCK_FILE, STATE_DIRECTORY
 
@@ -54,6 +55,9 @@ audit_ports_put_back() {{
     else
         cp -p "$2" "$1{_TEMPORARY}" && mv -f "$1{_TEMPORARY}" "$1"
     fi
+}}
+audit_ports_put_copy_back() {{
+    if cmp -s "$3" "$4" || {{ [ -f "$4.absent" ] && [ ! -e "$3" ]; }}; then audit_ports_put_back "$1" "$2"; fi
 }}
 audit_ports_bus() {{
     audit_ports_rc=0
@@ -135,6 +139,7 @@ def write_command(details: Details, fingerprint: str) -> Command:
         *(_put_back(path) for path in details.early),
         *(f"{sh.part(f'run {number}', _quickly(action.argv))} 9>&-" for number, action in enumerate(details.actions)),
         *(_put_back(path) for path in details.late),
+        *(_put_copy_back(path) for path in details.copies),
         *_closing(details),
     ]
     body = " &&\n".join(steps)
@@ -164,6 +169,11 @@ def _backup(path: str) -> str:
 
 def _put_back(path: str) -> str:
     return sh.part(f"put back {path}", ["audit_ports_put_back", path, _backup(path)])
+
+
+def _put_copy_back(path: str) -> str:
+    of = path.removesuffix(COPY)
+    return sh.part(f"put back {path}", ["audit_ports_put_copy_back", path, _backup(path), of, _backup(of)])
 
 
 def written(parts: Mapping[str, Part]) -> Written:

@@ -26,6 +26,7 @@ from .matches import (
     Not,
     Truth,
     Undecidable,
+    ValueBetween,
     field_in,
     field_is,
 )
@@ -37,6 +38,7 @@ from .xtables_sets import KnownSets, set_match
 from .xtables_special import BridgePort, MaskedAddress, SocketOwner
 from .xtables_values import (
     address_range,
+    bounds_of_network,
     icmp_type,
     masked,
     network,
@@ -107,10 +109,10 @@ def _address(option: Option, version: int) -> Match:
     networks = [network(item, version) for item in option.value.split(",")]
     if len(networks) == 1:
         value, mask = networks[0]
-        ranges = ranges_of_network(value, mask, version)
-        if ranges is None:
+        bounds = bounds_of_network(value, mask, version)
+        if bounds is None:
             return MaskedAddress(field, value, mask, option.negated)
-        return field_in(field, ranges, negated=option.negated)
+        return ValueBetween(FieldValue(field), *bounds, option.negated)
     if option.negated:
         raise UnreadableError("several addresses cannot be negated together")
     pieces = [ranges_of_network(value, mask, version) for value, mask in networks]

@@ -137,11 +137,17 @@ def network(text: str, version: int) -> tuple[int, int]:
     return address(base, version) & bits, bits
 
 
+def bounds_of_network(value: int, mask: int, version: int) -> Range | None:
+    """The lowest and the highest address under a mask; None where the mask has holes."""
+    size = mask ^ ((1 << WIDTHS[version]) - 1)
+    return (value, value | size) if size & (size + 1) == 0 else None
+
+
 @lru_cache(maxsize=4096)
 def ranges_of_network(value: int, mask: int, version: int) -> RangeSet | None:
     """The addresses under a mask as ranges; None where the mask has holes."""
-    size = mask ^ ((1 << WIDTHS[version]) - 1)
-    return RangeSet([(value, value | size)]) if size & (size + 1) == 0 else None
+    found = bounds_of_network(value, mask, version)
+    return RangeSet([found]) if found else None
 
 
 def address(text: str, version: int) -> int:

@@ -49,6 +49,7 @@ from .xtables_values import (
 )
 
 _TRUE, _FALSE = Always(), Always(Truth.FALSE)
+_SOURCE, _DESTINATION = FieldValue(Field.SOURCE), FieldValue(Field.DESTINATION)
 _OptionReader = Callable[[Option, int], Match]
 _ANY_ICMP_TYPE = 255
 _TCP_FLAGS = {"FIN": FIN, "SYN": SYN, "RST": RST, "PSH": PSH, "ACK": ACK, "URG": URG}
@@ -84,11 +85,16 @@ def read_matches(arguments: Arguments, context: Context) -> tuple[Match, ...]:
 
 
 def source_match(text: str, version: int) -> Match | None:
-    """The match of ``-s`` with this value; None where it cannot be read."""
+    """The match of ``-s`` with one network; None where it cannot be read."""
     try:
-        return _address(Option("-s", (text,)), version)
+        return _of_network(_SOURCE, network(text, version), version, negated=False)
     except UnreadableError:
         return None
+
+
+def _of_network(field: FieldValue, given: tuple[int, int], version: int, *, negated: bool) -> Match:
+    bounds = bounds_of_network(*given, version)
+    return ValueBetween(field, *bounds, negated) if bounds else MaskedAddress(field.field, *given, negated)
 
 
 @lru_cache(maxsize=4096)
@@ -105,18 +111,14 @@ def _base(option: Option, version: int) -> Match:
 
 
 def _address(option: Option, version: int) -> Match:
-    field = Field.SOURCE if option.name == "-s" else Field.DESTINATION
+    field = _SOURCE if option.name == "-s" else _DESTINATION
     networks = [network(item, version) for item in option.value.split(",")]
     if len(networks) == 1:
-        value, mask = networks[0]
-        bounds = bounds_of_network(value, mask, version)
-        if bounds is None:
-            return MaskedAddress(field, value, mask, option.negated)
-        return ValueBetween(FieldValue(field), *bounds, option.negated)
+        return _of_network(field, networks[0], version, negated=option.negated)
     if option.negated:
         raise UnreadableError("several addresses cannot be negated together")
     pieces = [ranges_of_network(value, mask, version) for value, mask in networks]
-    return field_in(field, RangeSet(chain.from_iterable(piece.ranges for piece in pieces if piece)))
+    return field_in(field.field, RangeSet(chain.from_iterable(piece.ranges for piece in pieces if piece)))
 
 
 def _interface(option: Option) -> Match:

@@ -164,12 +164,7 @@ def _offender(content: bytes) -> str | None:
 
 def read_tcp_info(sock: socket.SocketType) -> TcpInfo | None:
     """What the kernel counted, or ``None`` where it does not tell."""
-    if not _HAS_INFO:
-        return None
-    try:
-        info = sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, TCP_INFO_BYTES)
-    except OSError:
-        return None
+    info = _read_tcp_info(sock, TCP_INFO_BYTES)
     segments: int | None = None
     if len(info) >= _SEGMENTS_IN + 4:
         state, rtt_us, retransmits, segments = _READ_INFO(info)
@@ -185,16 +180,21 @@ def read_round_trip(sock: socket.SocketType) -> float | None:
 
     ``None`` for every other socket, and where the kernel does not tell.
     """
-    if not _HAS_INFO:
-        return None
-    try:
-        info = sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, _OLD_INFO_BYTES)
-    except OSError:
-        return None
+    info = _read_tcp_info(sock, _OLD_INFO_BYTES)
     if len(info) < _OLD_INFO_BYTES:
         return None
     state, rtt_us, retransmits = _READ_OLD_INFO(info)
     return None if retransmits or state == _SYN_SENT else rtt_us / 1e6
+
+
+def _read_tcp_info(sock: socket.SocketType, most: int) -> bytes:
+    """The kernel's struct tcp_info up to ``most`` octets, none where it does not tell."""
+    if not _HAS_INFO:
+        return b""
+    try:
+        return sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, most)
+    except OSError:
+        return b""
 
 
 def judge_icmp(error: IcmpError, *, target: str, own: str | None, protocol: Protocol) -> Refusal:

@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
+from dataclasses import replace
 from ipaddress import ip_address
 from typing import Any
 
@@ -225,6 +226,18 @@ def test_a_file_that_somebody_edited_is_not_put_back() -> None:
     found = details(planned(host, request(state="absent")))
     assert (found.early, found.late, found.edited) == ((), (), (FILE,))
     assert [action.text for action in found.actions] == ["True True"]
+
+
+def test_a_manager_s_copy_is_put_back_only_with_what_it_is_a_copy_of() -> None:
+    """Nobody knows how a run that was killed left the file: the host compares it once our rules are gone."""
+    journal = replace(owned(opening()), files={FILE: "x", f"{FILE}.old": "y"}, left={})
+    hashes = {FILE: "other", f"{FILE}.old": "another"}
+    host = snapshot(table([SSH, ACCEPT]), FakeManager(boots=OPEN), journal=journal, hashes=hashes)
+    found = details(planned(host, request(state="absent")))
+    assert (found.early, found.late, found.copies) == ((), (), (f"{FILE}.old",))
+    known = {FILE: "abc", f"{FILE}.old": "def"}
+    host = replace(host, journal=replace(journal, left=known), hashes=known)
+    assert details(planned(host, request(state="absent"))).copies == ()
 
 
 def test_ufw_files_are_put_back_after_its_command() -> None:

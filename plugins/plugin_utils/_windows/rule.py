@@ -26,7 +26,7 @@ _ICMP = re.compile(r"\A(\d{1,3}):(\*|\d{1,3})\Z")
 _PLATFORM = re.compile(r"\A(\d+):(\d+):(\d+)\Z")
 _PLAIN_PROTOCOL = re.compile(r"\|protocol=([1-9][0-9]{0,2})(?=\|)")
 _PLAIN_PORT = re.compile(r"\|lport=([1-9][0-9]{0,4})(?=\|)")
-_PROGRAM = re.compile(r"\|\s*app([^|=]*=)([^|]+)")
+_PROGRAM = re.compile(r"\|\s*app([^|=]*=)([^|]*)")
 _ANY_PROTOCOL = 256
 _WITH_PORTS = (6, 17)  # [MS-FASP] 2.2.37: no other protocol has ports
 _NT = 2  # VER_PLATFORM_WIN32_NT; the upper bits of that number are reserved
@@ -161,7 +161,8 @@ def hint_of(text: str) -> Hint:
         is_plain = len(ports) == low.count("lport") and max(ports) < 1 << 16
         return Hint(protocol, frozenset(ports) if is_plain else None)
     programs = _PROGRAM.findall(low) if "svc" not in low and "icmp" not in low else []
-    return Hint(protocol, None, normal_path(programs[0][1]) if len(programs) == 1 and programs[0][0] == "=" else None)
+    is_one = len(programs) == 1 and programs[0][0] == "="
+    return Hint(protocol, None, normal_path(programs[0][1]) or None if is_one else None)
 
 
 def print_rule(rule: Rule) -> str:

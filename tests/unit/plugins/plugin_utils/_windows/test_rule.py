@@ -210,6 +210,7 @@ def test_hints() -> None:
     assert hint_of("v2.31|Protocol=6|LPort=80|LPort=443|App=x|") == Hint(6, frozenset({80, 443}))
     assert hint_of(r"v2.31|Protocol=17|App=C:\Windows\x.exe|AppPkgId=1|") == Hint(17)
     assert hint_of(r"v2.31|Protocol=17|App=C:\Windows\X.exe|") == Hint(17, None, r"%systemroot%\x.exe")
+    assert hint_of("v2.31|App=x|App=|") == hint_of("v2.31|App=|") == Hint()
     assert hint_of("v2.31|LPort=80|LPort2_10=5-6|") == hint_of("v2.31|Protocol=6|App=x") == Hint()
 
 

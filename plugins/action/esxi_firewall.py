@@ -34,7 +34,7 @@ class ActionModule(FirewallAction):
     _opens: bool
 
     def _audit(self, options: Mapping[str, Any], variables: Mapping[str, Any]) -> dict[str, Any]:
-        fleet = Fleet(hostvars=variables.get("hostvars", {}), groups=variables.get("groups", {}))
+        fleet = Fleet.of_task(variables, self._templar)
         here = str(variables["inventory_hostname"])
         self._store = Store.of(fleet, here, here)
         self._opens = options["state"] != "absent"

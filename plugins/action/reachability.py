@@ -96,7 +96,7 @@ class ActionModule(ActionBase):  # type: ignore[misc]
         return {"changed": writes, "observations": rows, "counts": count_statuses(rows)}
 
     def _plan(self, options: dict[str, Any], variables: dict[str, Any]) -> Plan:
-        fleet = Fleet(hostvars=variables.get("hostvars", {}), groups=variables.get("groups", {}))
+        fleet = Fleet.of_task(variables, self._templar)
         host = str(self._task.delegate_to or variables["inventory_hostname"])
         is_here = self._connection.transport == "local" and host not in fleet.members("audit_hosts")
         hosts = options["hosts"] if options["hosts"] is not None else audited_from(fleet, host)

@@ -38,7 +38,7 @@ class ActionModule(ActionBase):  # type: ignore[misc]
         result: dict[str, Any] = super().run(tmp, task_vars)
         variables = task_vars or {}
         _spec, options = self.validate_argument_spec(ARGUMENT_SPEC)
-        fleet = Fleet(hostvars=variables.get("hostvars", {}), groups=variables.get("groups", {}))
+        fleet = Fleet.of_task(variables, self._templar)
         hosts = options["hosts"]
         if hosts is None:
             hosts = _everyone(fleet, options["results"], limited=bool(variables.get("ansible_limit")))

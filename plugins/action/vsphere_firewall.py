@@ -37,7 +37,7 @@ class ActionModule(FirewallAction):
     platform: Any = VspherePlatform()
 
     def _audit(self, options: Mapping[str, Any], variables: Mapping[str, Any]) -> dict[str, Any]:
-        fleet = Fleet(hostvars=variables.get("hostvars", {}), groups=variables.get("groups", {}))
+        fleet = Fleet.of_task(variables, self._templar)
         here = str(variables["inventory_hostname"])
         rows = rows_of(options, here)
         self._login = login_of(options, fleet, [*(str(row["name"]) for row in rows[:1]), here])

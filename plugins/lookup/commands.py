@@ -170,7 +170,7 @@ class LookupModule(LookupBase):  # type: ignore[misc]
         self.set_options(var_options=variables, direct=kwargs)
         given = {name: self.get_option(name) for name in _OPTIONS}
         found = variables or {}
-        fleet = Fleet(found.get("hostvars") or {}, found.get("groups") or {})
+        fleet = Fleet.of_task(found, self._templar)
         try:
             return [render(str(term), given, fleet) for term in self._flatten(terms)]
         except InputError as error:

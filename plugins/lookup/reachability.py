@@ -179,7 +179,7 @@ class LookupModule(LookupBase):  # type: ignore[misc]
         """The observations of all hosts in ``terms``. Raises AnsibleLookupError for what is wrong with the input."""
         self.set_options(var_options=variables, direct=kwargs)
         found = variables or {}
-        fleet = Fleet(found.get("hostvars") or {}, found.get("groups") or {})
+        fleet = Fleet.of_task(found, self._templar)
         given = {name: self.get_option(name) for name in PROBING_SPEC}
         if given["snmp_community"] is None:
             given["snmp_community"] = self._templated(found.get("audit_ports_snmp_community"))

@@ -119,7 +119,7 @@ def _run(folder: Path, task: Mapping[str, Any]) -> Timed:
     settings = {
         **core.environ(BUILD / "collections"),
         "ANSIBLE_CALLBACK_PLUGINS": str(CALLBACKS),
-        "ANSIBLE_CALLBACKS_ENABLED": "timed",
+        "ANSIBLE_STDOUT_CALLBACK": "timed",
         "ANSIBLE_PIPELINING": "true",
         "AUDIT_PORTS_TIMED": str(record),
     }

@@ -107,7 +107,7 @@ class Site:
         settings = {
             **core.environ(BUILD / "collections"),
             "ANSIBLE_CALLBACK_PLUGINS": str(CALLBACKS),
-            "ANSIBLE_CALLBACKS_ENABLED": "timed",
+            "ANSIBLE_STDOUT_CALLBACK": "timed",
             "ANSIBLE_PIPELINING": "true",
             "ANSIBLE_SSH_CONTROL_PATH_DIR": str(self.folder / "cp"),
             "AUDIT_PORTS_TIMED": str(record),

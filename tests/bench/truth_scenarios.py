@@ -206,7 +206,7 @@ def _ask(question: Question, interpreter: Sequence[str]) -> Timed:
         python.chmod(0o755)
         settings = {
             "ANSIBLE_CALLBACK_PLUGINS": str(CALLBACKS),
-            "ANSIBLE_CALLBACKS_ENABLED": "timed",
+            "ANSIBLE_STDOUT_CALLBACK": "timed",
             "ANSIBLE_LOAD_CALLBACK_PLUGINS": "true",
             "ANSIBLE_PIPELINING": "true",
             "ANSIBLE_TASK_TIMEOUT": str(_TASK_S),

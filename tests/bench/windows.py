@@ -230,7 +230,7 @@ def _play(folder: Path, servers: Sequence[Server], tasks: Sequence[Mapping[str, 
     settings = {
         **core.environ(BUILD / "collections"), "ANSIBLE_COLLECTIONS_PATH": f"{BUILD / 'collections'}:{_peers()}",
         "ANSIBLE_CALLBACK_PLUGINS": str(CALLBACKS),
-        "ANSIBLE_CALLBACKS_ENABLED": "timed", "AUDIT_PORTS_TIMED": str(record), "ANSIBLE_FORKS": str(FORKS),
+        "ANSIBLE_STDOUT_CALLBACK": "timed", "AUDIT_PORTS_TIMED": str(record), "ANSIBLE_FORKS": str(FORKS),
     }  # fmt: skip
     done = subprocess.run(
         [str(core.bin / "ansible-playbook"), str(playbook), "-i", str(inventory)],

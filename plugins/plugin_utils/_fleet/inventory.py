@@ -4,13 +4,14 @@
 """What the inventory says of a fleet: each host's systems, platform, address, roles and sources.
 
 Reads plain mappings (``hostvars`` and ``groups`` as Ansible hands them to plugins), which hold every host of the
-inventory whatever ``--limit`` says, so that sources never depend on it.
+inventory whatever ``--limit`` says, so that sources never depend on it. For the host that a task runs for, variables
+are those that the task itself sees, with the ones of its play and its role.
 """
 
 from __future__ import annotations
 
 import socket
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -34,20 +35,48 @@ def resolve_name(name: str) -> Sequence[str]:
     return list(dict.fromkeys(str(entry[4][0]) for entry in found))
 
 
+class _Templated(Mapping[str, Any]):
+    """Variables that are templated when somebody asks for them."""
+
+    def __init__(self, written: Mapping[str, Any], templar: Any) -> None:
+        self._written = written
+        self._templar = templar
+
+    def __getitem__(self, name: str) -> Any:
+        return self._templar.template(self._written[name])
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._written)
+
+    def __len__(self) -> int:
+        return len(self._written)
+
+
 @dataclass(frozen=True)
 class Fleet:
-    """The inventory, as far as an audit is concerned. All methods raise InputError that names the host and the
-    variable.
+    """The inventory, as far as an audit is concerned. ``own`` are the variables of the host that a task runs for, as
+    the task sees them. All methods raise InputError that names the host and the variable.
     """
 
     hostvars: Mapping[str, Mapping[str, Any]]
     groups: Mapping[str, Sequence[str]]
     resolve: Resolver = resolve_name
+    own: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     _known: dict[str, Mapping[str, Any]] = field(default_factory=dict, init=False, repr=False, compare=False)
+
+    @classmethod
+    def of_task(cls, variables: Mapping[str, Any], templar: Any) -> Fleet:
+        """The inventory as a task sees it, by the variables that Ansible hands to a plugin, which are not templated.
+
+        ``templar`` is the plugin's; ``None`` where there is nothing to template.
+        """
+        seen = variables if templar is None else _Templated(variables, templar)
+        own = {str(variables.get("inventory_hostname")): seen}
+        return cls(variables.get("hostvars") or {}, variables.get("groups") or {}, own=own)
 
     def variable(self, host: str, name: str, default: Any = None) -> Any:
         """A host's variable, ``default`` where the host or the variable is not there."""
-        known = self._known.get(host)
+        known = self.own.get(host) or self._known.get(host)
         if known is None:
             if host not in self.hostvars:
                 return default

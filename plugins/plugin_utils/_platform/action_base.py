@@ -52,7 +52,7 @@ class FirewallAction(ActionBase):  # type: ignore[misc]
         return result
 
     def _audit(self, options: Mapping[str, Any], variables: Mapping[str, Any]) -> dict[str, Any]:
-        fleet = Fleet(hostvars=variables.get("hostvars", {}), groups=variables.get("groups", {}))
+        fleet = Fleet.of_task(variables, self._templar)
         request = build_request(options, fleet, str(variables["inventory_hostname"]))
         snapshot, verdicts, plan = self._judge(request)
         errors: Sequence[str] = ()

@@ -52,6 +52,24 @@ def test_ansible_is_asked_once_for_the_variables_of_a_host() -> None:
     assert len(known._known) <= 64
 
 
+class Templar:
+    """Templates as Ansible's does: names in double braces."""
+
+    def template(self, value: Any) -> Any:
+        return {"{{ audit_net }}": "192.0.2.0/28"}.get(value, value)
+
+
+def test_of_its_own_host_a_task_sees_what_its_play_says() -> None:
+    hostvars = Counting({"web": {"audit_ports_sources": ["203.0.113.1"]}, "db": {"audit_ports_sources": "192.0.2.9"}})
+    seen = {"inventory_hostname": "web", "audit_ports_sources": "{{ audit_net }}", "hostvars": hostvars, "groups": {}}
+    known = Fleet.of_task(seen, Templar())
+    assert texts(known.sources("web", AUDIT, None)) == ["192.0.2.0/28 = 192.0.2.0/28"]
+    assert known.address_text("web") == "web"
+    assert hostvars.asked == 0
+    assert texts(known.sources("db", AUDIT, None)) == ["192.0.2.9 = 192.0.2.9"]
+    assert Fleet.of_task({"hostvars": {"web": {"ansible_host": "192.0.2.5"}}}, None).address_text("web") == "192.0.2.5"
+
+
 def test_the_task_comes_first_then_the_host_then_the_audit_hosts() -> None:
     hostvars = {
         "web": {"audit_ports_sources": ["192.0.2.20"]},

@@ -72,6 +72,7 @@ def run(platform: ScriptedPlatform, *, check_mode: bool = False, **given: Any) -
     action = FirewallAction.__new__(FirewallAction)
     action.platform = platform
     action._task = SimpleNamespace(check_mode=check_mode, diff=True)
+    action._templar = None
     action._execute = lambda command: {}  # type: ignore[method-assign]
     options = {**{name: option.get("default") for name, option in ARGUMENT_SPEC.items()}, **given}
     variables = {"inventory_hostname": "web", "hostvars": {"web": {}}, "groups": {}}

@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import Enum
 
 from ...module_utils._core.addressset import Address, AddressSet
@@ -90,7 +90,7 @@ def effects_of(scene: Scene, settings: ProfileSettings, profile: Profile) -> tup
         item = claim.item
         if profile not in item.rule.profiles:
             continue
-        found = list(_rule_effects(claim, scene))
+        found = list(_rule_effects(_doubted(claim, settings), scene))
         if item.store is Store.LOCAL and not settings.local_rules.value:
             if any(effect.role in (Role.ALLOWS, Role.MAY_ALLOW) for effect in found):
                 void.append(item)
@@ -98,8 +98,39 @@ def effects_of(scene: Scene, settings: ProfileSettings, profile: Profile) -> tup
         effects.extend(found)
     for exception in scene.policy.legacy:
         if exception.profile is profile and _may_concern(exception, scene.traffic):
-            effects.append(Effect(Role.PERHAPS_ALLOWS, scene.source, exception))
+            addresses = _scope_of(exception, scene)
+            if addresses:
+                effects.append(Effect(Role.PERHAPS_ALLOWS, addresses, exception))
     return effects, void
+
+
+def _doubted(claim: Claim, settings: ProfileSettings) -> Claim:
+    """The claim, in doubt where a setting voids local rules of its kind: the specification does not say which they are.
+
+    [MS-FASP] 2.2.38 speaks of rules for authorized applications and of those for global ports.
+    """
+    rule = claim.item.rule
+    if claim.item.store is not Store.LOCAL or rule.action == "block":
+        return claim
+    kind = settings.local_programs if rule.app or rule.service else settings.local_ports
+    if kind.value or not (rule.app or rule.service or rule.local_ports):
+        return claim
+    return replace(claim, unclear=(*claim.unclear, f"{kind.key} = 0: local rules of its kind may be void"))
+
+
+def _scope_of(exception: LegacyException, scene: Scene) -> AddressSet:
+    """The part of the source that the exception may let in; all of it, where a word of its scope is not known."""
+    if exception.scope is None:
+        return scene.source
+    version = scene.destination.version
+    terms = exception.scope.of(version)
+    resolved = [scene.network.resolve(word, version) for word in terms.words]
+    found = terms.addresses
+    for addresses in resolved:
+        if addresses is None:
+            return scene.source
+        found = found | addresses
+    return found & scene.source
 
 
 def _may_concern(exception: LegacyException, traffic: Traffic) -> bool:

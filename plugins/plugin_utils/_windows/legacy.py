@@ -3,7 +3,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Exceptions of the firewall of Windows XP that Group Policy may still hold: lists of ports and services.
 
-They are not evaluated: one that may concern a port leaves open whether it is let in ([MS-GPFAS] 2.2.19, 2.2.20).
+They are not evaluated: one that may concern a port leaves open whether it is let in, as far as its scope goes
+([MS-GPFAS] 2.2.19, 2.2.20).
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ from dataclasses import dataclass
 
 from .listeners import normal_path
 from .registry import Registry
-from .words import Profile
+from .words import FamilyTerms, Profile, parse_addresses
 
 _TCP, _UDP, _ICMP = 6, 17, 1
 RPC_PORTS = -1  # in the place of a port: those that RPC hands out
@@ -31,7 +32,8 @@ _PROTOCOLS = {"tcp": _TCP, "udp": _UDP}
 @dataclass(frozen=True, slots=True)
 class LegacyException:
     """One exception: ``port`` ``None`` is any of the protocol, or for ICMP the echo request; ``program`` is the path of
-    the one program that it is for, empty for all.
+    the one program that it is for, empty for all; ``scope`` whom it lets in, ``None`` for anyone and for what cannot be
+    read.
     """
 
     profile: Profile
@@ -39,24 +41,37 @@ class LegacyException:
     protocol: int
     port: int | None
     program: str = ""
+    scope: FamilyTerms | None = None
 
 
 def legacy_exceptions(registry: Registry, path: str, profile: Profile) -> Iterator[LegacyException]:
     """The exceptions below the key of a profile that are switched on, or of which that cannot be told."""
     for name, value in registry.values(rf"{path}\GloballyOpenPorts\List").items():
-        port, protocol, _scope, mode, *_name = [*value.text.split(":"), "", "", "", ""]
+        port, protocol, scope, mode, *_name = [*value.text.split(":"), "", "", "", ""]
         if mode.lower() != "disabled":
             number = int(port) if port.isascii() and port.isdigit() and len(port) < 6 else None
             wires = [_PROTOCOLS[protocol.lower()]] if protocol.lower() in _PROTOCOLS else [_TCP, _UDP]
             for wire in wires:
-                yield LegacyException(profile, rf"{path}\GloballyOpenPorts\List\{name}", wire, number)
+                where = rf"{path}\GloballyOpenPorts\List\{name}"
+                yield LegacyException(profile, where, wire, number, scope=_scope(scope))
     for name, value in registry.values(rf"{path}\AuthorizedApplications\List").items():
-        _scope, _colon, mode = value.text[len(name) + 1 :].partition(":")
-        if name and not mode.lower().startswith("disabled"):
+        # Its name is the path, or all of its text: that is how Group Policy writes lists.
+        drive, text = value.text[:2], value.text[2:]
+        program, scope, mode, *_name = [*text.split(":"), "", "", ""]
+        if name and mode.lower() != "disabled":
             for wire in (_TCP, _UDP):
                 where = rf"{path}\AuthorizedApplications\List\{name}"
-                yield LegacyException(profile, where, wire, None, normal_path(name))
+                yield LegacyException(profile, where, wire, None, normal_path(drive + program), _scope(scope))
     for key, switch, doors in _SWITCHES:
         if registry.number(rf"{path}\{key}", switch):
+            scope = registry.text(rf"{path}\{key}", "RemoteAddresses") or ""
             for wire, opened in doors:
-                yield LegacyException(profile, rf"{path}\{key}", wire, opened)
+                yield LegacyException(profile, rf"{path}\{key}", wire, opened, scope=_scope(scope))
+
+
+def _scope(text: str) -> FamilyTerms | None:
+    """Addresses, networks and LocalSubnet with commas between them; ``*`` is anyone."""
+    items = [item.strip() for item in text.split(",")]
+    v4, v6 = (parse_addresses(tuple(items), version) for version in (4, 6))
+    is_read = not set(v4.unclear) & set(v6.unclear) and "*" not in items
+    return FamilyTerms(v4, v6) if is_read else None

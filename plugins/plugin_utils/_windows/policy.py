@@ -69,12 +69,17 @@ class Setting:
 
 @dataclass(frozen=True, slots=True)
 class ProfileSettings:
-    """What counts for one profile. ``gaps`` names settings that could not be read: then nobody knows what counts."""
+    """What counts for one profile. ``gaps`` names settings that could not be read: then nobody knows what counts.
+
+    ``local_programs`` and ``local_ports`` say whether the local store's rules for programs and for ports alone count.
+    """
 
     enabled: Setting
     shields_up: Setting
     default_inbound: Setting
     local_rules: Setting
+    local_programs: Setting
+    local_ports: Setting
     local_security_rules: Setting
     disabled_interfaces: frozenset[str] = frozenset()
     gaps: tuple[str, ...] = ()
@@ -178,15 +183,16 @@ def _settings(registry: Registry, profile: Profile) -> ProfileSettings:
     paths = {store: profile_path(registry, store, profile) for store in _ALL}
     gaps = [f"{STORE_WORDS[store]}: {why}" for store, path in paths.items() for why in _own_gaps(registry, path)]
 
-    def setting(name: str, stores: Sequence[Store], default: int) -> Setting:
+    def setting(name: str, stores: Sequence[Store], default: int, below: str = "") -> Setting:
         for store in stores:
-            value = registry.values(paths[store]).get(name.lower())
+            path = paths[store] + below
+            value = registry.values(path).get(name.lower())
             if value is None:
                 continue
             if value.number is None:
                 gaps.append(f"{STORE_WORDS[store]}: {name} is no number")
                 continue
-            return Setting(value.number, store, rf"{paths[store]}\{name}")
+            return Setting(value.number, store, rf"{path}\{name}")
         return Setting(default, None, name)
 
     def any_on(name: str) -> Setting:
@@ -198,6 +204,8 @@ def _settings(registry: Registry, profile: Profile) -> ProfileSettings:
         shields_up=any_on("DoNotAllowExceptions"),
         default_inbound=setting("DefaultInboundAction", _ALL, 1),
         local_rules=setting("AllowLocalPolicyMerge", _CENTRAL, 1),
+        local_programs=setting("AllowUserPrefMerge", _ALL, 1, r"\AuthorizedApplications"),
+        local_ports=setting("AllowUserPrefMerge", _ALL, 1, r"\GloballyOpenPorts"),
         local_security_rules=setting("AllowLocalIPsecPolicyMerge", _CENTRAL, 1),
         disabled_interfaces=_disabled_interfaces(registry, paths),
         gaps=tuple(gaps),

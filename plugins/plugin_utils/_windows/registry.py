@@ -30,6 +30,8 @@ _HOMES = (
 # What `netsh advfirewall export` writes is a hive that begins at the firewall's own key, under a name of the tool's.
 _CHILDREN = frozenset({"firewallrules", "consecrules", "domainprofile", "standardprofile", "publicprofile", "mdm"})
 _STRANGERS = frozenset({"restrictedservices", "restrictedinterfaces", "software", "system", "sharedaccess"})
+# The hive of an account, by a SID or the name of the one that stands for nobody; others are machines', loaded there.
+_ACCOUNT = re.compile(r"\A(?:s-1-[\d-]+(?:_classes)?|\.default)\Z")
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,6 +128,8 @@ def canonical(path: str) -> str:
         words[0] = _MACHINE
     if words and words[0] in _HIVES:
         words[0] = _HIVES[words[0]]
+    if _is_of_an_account(words):
+        return "\\".join(words)
     for trail, home in _HOMES:
         place = _find(words, trail)
         if place is not None:
@@ -134,6 +138,13 @@ def canonical(path: str) -> str:
     if place is not None and not set(words[:place]) & _STRANGERS:
         return "\\".join((*_LOCAL_HOME, *words[place:]))
     return "\\".join(_from_machine(words))
+
+
+def _is_of_an_account(words: list[str]) -> bool:
+    """Whether a key is an account's: what stands there decides nothing, as copies of policies that are edited do."""
+    if words[:1] == ["hkey_current_user"]:
+        return True
+    return words[:1] == ["hkey_users"] and _ACCOUNT.match("".join(words[1:2])) is not None
 
 
 def _find(words: list[str], trail: tuple[str, ...]) -> int | None:

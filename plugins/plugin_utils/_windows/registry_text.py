@@ -10,7 +10,7 @@ because every other word is localised. What cannot be read is a gap that names i
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 
 from ...module_utils._core.errors import ReadError
 from .registry import Registry, Value, canonical
@@ -79,7 +79,7 @@ def _tree(items: Iterable[_Item]) -> Registry:
     keys: dict[str, dict[str, Value]] = {}
     gaps: dict[tuple[str, str], None] = {}
     found = list(items)
-    chosen = _control_set(path for path, _item in found)
+    chosen = _control_set(found)
     for path, item in found:
         if chosen and _other_control_set(path, chosen):
             continue
@@ -90,17 +90,38 @@ def _tree(items: Iterable[_Item]) -> Registry:
         values = keys.setdefault(key, {})
         if item is not None:
             values[item.name.lower()] = item
-    kept = tuple(gaps)[:_GAPS_AT_MOST]
-    return Registry(keys, kept if len(kept) == len(gaps) else (*kept, ("", f"and {len(gaps) - len(kept)} more gaps")))
+    return Registry(keys, tuple(_bounded(gaps)))
+
+
+def _bounded(gaps: Iterable[tuple[str, str]]) -> Iterator[tuple[str, str]]:
+    """The first gaps, and of the others one for each key: what cannot be read of one key says nothing of another."""
+    more: dict[str, None] = {}
+    for number, (key, why) in enumerate(gaps):
+        if number < _GAPS_AT_MOST:
+            yield key, why
+        else:
+            more[key] = None
+    yield from ((key, "more of it cannot be read") for key in more)
 
 
 _SET = re.compile(r"\\((?:Current)?ControlSet(?:\d{3})?)(?:\\|\Z)", re.I)
+_SELECT = re.compile(r"\\Select\Z", re.I)
+_CURRENT_SET = "currentcontrolset"
 
 
-def _control_set(paths: Iterable[str]) -> str:
-    """Which of several control sets speaks: the current one, else the first; a dump of a whole hive holds them all."""
-    names = {match.group(1).lower() for match in map(_SET.search, set(paths)) if match}
-    return "" if len(names) < 2 else "currentcontrolset" if "currentcontrolset" in names else min(names)
+def _control_set(items: Sequence[_Item]) -> str:
+    """Which of several control sets speaks: the current one, else the one that Select names, else the first; a dump of
+    a whole hive holds them all.
+    """
+    names = {match.group(1).lower() for match in map(_SET.search, {path for path, _item in items}) if match}
+    if len(names) < 2:
+        return ""
+    if _CURRENT_SET in names:
+        return _CURRENT_SET
+    told = (item for path, item in items if isinstance(item, Value) and _SELECT.search(path) is not None)
+    current = next((item.number for item in told if item.name.lower() == "current"), None)
+    named = f"controlset{current or 0:03}"
+    return named if named in names else min(names)
 
 
 def _other_control_set(path: str, chosen: str) -> bool:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import argparse
 import json
 from pathlib import Path
+from typing import Any
 
 from ansible_collections.agentless.audit_ports.plugins.module_utils._core.errors import ReadError
 from ansible_collections.agentless.audit_ports.plugins.module_utils._core.records import Verdict
@@ -29,7 +30,9 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--rules", type=Path, help="esxcli network firewall ruleset rule list")
     parser.add_argument("--allowed", type=Path, help="esxcli network firewall ruleset allowedip list")
     parser.add_argument("--firewall", type=Path, help="esxcli network firewall get")
-    parser.add_argument("--info", type=Path, help="HostFirewallInfo of the vSphere API as JSON, instead of the others")
+    parser.add_argument(
+        "--info", type=Path, help="HostFirewallInfo of the vSphere API as JSON, or a host that has it, instead of these"
+    )
     add_addresses_and_ports(parser)
 
 
@@ -49,9 +52,22 @@ def verdicts(options: argparse.Namespace) -> tuple[Verdict, ...]:
 def _firewall(options: argparse.Namespace) -> HostFirewall:
     if options.info:
         try:
-            return parse_info(json.loads(options.info.read_text(errors="replace")))
+            return parse_info(_info(json.loads(options.info.read_text(errors="replace"))))
         except ValueError as error:
             raise ReadError(f"{options.info} is no JSON: {error}") from error
     names = ("rulesets", "rules", "allowed", "firewall")
     given = {name: getattr(options, name) for name in names}
     return parse_firewall({name: path.read_text(errors="replace") for name, path in given.items() if path})
+
+
+def _info(item: Any) -> Any:
+    """The HostFirewallInfo within what a tool printed, with the API's own names: some begin them with a capital."""
+    if isinstance(item, list):
+        return [_info(part) for part in item]
+    if not isinstance(item, dict):
+        return item
+    named = {name[:1].lower() + name[1:]: _info(value) for name, value in item.items()}
+    if "ruleset" in named:
+        return named
+    inner = (named[name] for name in ("config", "firewall", "firewallInfo") if isinstance(named.get(name), dict))
+    return next((value for value in inner if "ruleset" in value), named)

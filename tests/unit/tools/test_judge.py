@@ -146,3 +146,37 @@ def test_a_file_that_is_not_there_is_an_error(capsys: pytest.CaptureFixture[str]
     question = ["--source", "192.0.2.10", "--destination", "198.51.100.5", "--port", "tcp/22"]
     assert main(["linux", "--nft", "/nowhere/nft.json", *question]) == 2
     assert "/nowhere/nft.json" in capsys.readouterr().err
+
+
+INFO: dict[str, Any] = {
+    "defaultPolicy": {"incomingBlocked": True},
+    "ruleset": [
+        {
+            "key": "vSphereClient",
+            "enabled": True,
+            "allowedHosts": {"allIp": False, "ipNetwork": [{"network": "192.0.2.0", "prefixLength": 28}]},
+            "rule": [{"port": 443, "direction": "inbound", "portType": "dst", "protocol": "tcp"}],
+        }
+    ],
+}
+
+
+def _capitals(item: Any) -> Any:
+    """As a tool prints it that begins the names with a capital."""
+    if isinstance(item, dict):
+        return {name[:1].upper() + name[1:]: _capitals(value) for name, value in item.items()}
+    return [_capitals(part) for part in item] if isinstance(item, list) else item
+
+
+@pytest.mark.parametrize(
+    "info", [INFO, _capitals(INFO), {"firewallInfo": INFO}, {"name": "a", "config": {"firewall": INFO}}]
+)
+def test_the_firewall_of_an_esxi_host_however_it_is_wrapped(
+    info: dict[str, Any], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = tmp_path / "info.json"
+    path.write_text(json.dumps(info))
+    for source, status in (("192.0.2.10", "open"), ("198.51.100.10", "blocked")):
+        asked = ["--source", source, "--destination", "198.51.100.5", "--port", "tcp/443"]
+        assert main(["esxi", "--info", str(path), *asked]) == 0
+        assert [verdict["status"] for verdict in json.loads(capsys.readouterr().out)] == [status]

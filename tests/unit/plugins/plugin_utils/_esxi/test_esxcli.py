@@ -18,6 +18,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 TITLES = ("Ruleset", "Allowed IP Addresses")
+XML_STATE = """<?xml version="1.0"?>
+<output xmlns="http://www.vmware.com/Products/ESX/5.0/esxcli/"><root><structure typeName="Firewall">
+   <field name="DefaultAction"><string>DROP</string></field><field name="Enabled"><boolean>true</boolean></field>
+   <field name="Loaded"><boolean>false</boolean></field>
+</structure></root></output>
+"""
 ROWS = (("webAccess", "All"), ("vSphereClient", "192.0.2.10, 192.0.2.128/25"), ("NFC", ""))
 
 
@@ -34,6 +40,40 @@ def as_csv(titles: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
     return "".join(",".join(line) + ",\n" for line in lines)
 
 
+def as_quoted_csv(titles: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    """As the formatter itself does it: each item of a list has a comma of its own, and quotes are around them all."""
+    lines = [",".join(title.replace(" ", "") for title in reversed(titles)) + ","]
+    lines += [(f'"{row[1].replace(", ", ",")},",{row[0]},' if row[1] else f",{row[0]},") for row in rows]
+    return "\n".join(lines) + "\n"
+
+
+def as_xml(titles: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    lines = ['<?xml version="1.0" encoding="utf-8"?>', '<output xmlns="http://www.vmware.com/Products/ESX/5.0/esxcli">']
+    lines += ["<root>", '   <list type="structure">']
+    for row in rows:
+        items = "".join(f"<string>{item}</string>" for item in row[1].split(", ") if item)
+        lines += ['<structure typeName="Row">', f'<field name="{titles[1].replace(" ", "")}">']
+        lines += [f'   <list type="string">{items}</list>', "</field>", f'<field name="{titles[0]}">']
+        lines += [f"   <string>{row[0]}</string>", "</field>", "</structure>"]
+    return "\n".join([*lines, "   </list>", "</root>", "</output>", ""])
+
+
+def as_key_values(titles: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    lines = []
+    for number, row in enumerate(rows):
+        start = f"structure[{number}].Row"
+        items = enumerate(item for item in row[1].split(", ") if item)
+        listed = [f"{start}.{titles[1].replace(' ', '')}.string[{place}].string={item}" for place, item in items]
+        lines += listed or [f"{start}.{titles[1].replace(' ', '')}.string[] = "]
+        lines.append(f"{start}.{titles[0]}.string={row[0]}")
+    return "\n".join(lines) + "\n"
+
+
+def as_wrapped_table(titles: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    text = as_table(titles, rows)
+    return text.replace("192.0.2.10, 192", "192.0.2.10,\n" + " " * text.index("Allowed") + "192")
+
+
 def as_table(titles: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
     widths = [max(len(str(line[index])) for line in (titles, *rows)) for index in range(len(titles))]
     lines = [titles, ["-" * width for width in widths], *rows]
@@ -43,7 +83,9 @@ def as_table(titles: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
     )
 
 
-@pytest.mark.parametrize("form", [as_json, as_csv, as_table])
+@pytest.mark.parametrize(
+    "form", [as_json, as_csv, as_quoted_csv, as_xml, as_key_values, as_table, as_wrapped_table]
+)
 def test_all_forms_tell_the_same_lists(form: Callable[..., str]) -> None:
     listing = as_table(("Name", "Enabled"), [(key, "true") for key, _allowed in ROWS])
     found = parse_firewall({"rulesets": listing, "allowed": form(TITLES, ROWS)})
@@ -52,6 +94,40 @@ def test_all_forms_tell_the_same_lists(form: Callable[..., str]) -> None:
         ("vSphereClient", False, ("192.0.2.10", "192.0.2.128/25")),
         ("NFC", False, ()),
     ]
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "   Default Action: DROP\n   Enabled: true\n   Loaded: false\n",
+        '{"DefaultAction": "DROP", "Enabled": true, "Loaded": false}',
+        "DefaultAction,Enabled,Loaded,\nDROP,true,false,\n",
+        "Firewall.DefaultAction.string=DROP\nFirewall.Enabled.boolean=true\nFirewall.Loaded.boolean=false\n",
+        XML_STATE,
+    ],
+)
+def test_all_forms_tell_the_same_state(text: str) -> None:
+    listing = as_table(("Name", "Enabled"), [("webAccess", "true")])
+    found = parse_firewall({"rulesets": listing, "firewall": text})
+    assert (found.incoming_blocked, found.enabled, found.loaded) == (True, True, False)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        '<!DOCTYPE x [<!ENTITY a "b">]><output><root></root></output>',
+        "<output><root>",
+        "structure[0].Row.Name.string=webAccess\nConnection failed\n",
+    ],
+)
+def test_forms_that_are_damaged(text: str) -> None:
+    with pytest.raises(ReadError):
+        parse_rows(text, "ruleset list")
+
+
+def test_lists_without_a_row() -> None:
+    empty = "<output><root><list type=\"structure\"></list></root></output>"
+    assert parse_rows(empty, "ruleset list") == parse_rows("structure[] = \n", "ruleset list") == []
 
 
 def test_a_table_is_read_by_its_dashes() -> None:

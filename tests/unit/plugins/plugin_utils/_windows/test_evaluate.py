@@ -158,6 +158,59 @@ def test_legacy_exceptions_are_not_evaluated() -> None:
     assert judged({"{1}": WINRM_RULE}, gpo=gpo).status is OPEN
 
 
+@pytest.mark.parametrize(
+    ("gpo", "name", "source", "status"),
+    [
+        ({r"Services\FileAndPrint": {"Enabled": 1}}, "windows.smb", "198.51.100.10", UNKNOWN),
+        ({r"Services\FileAndPrint": {"Enabled": 1, "RemoteAddresses": "10.0.0.1"}}, "windows.smb", "10.0.0.1", UNKNOWN),
+        (
+            {r"Services\FileAndPrint": {"Enabled": 1, "RemoteAddresses": "10.0.0.0/8"}},
+            *("windows.smb", "198.51.100.10", BLOCKED),
+        ),
+        ({r"GloballyOpenPorts\List": {"a": "5985:TCP:10.0.0.1,x y:enabled:a"}}, "windows.winrm", "10.0.0.9", UNKNOWN),
+        ({r"GloballyOpenPorts\List": {"a": "5985:TCP:10.0.0.1:enabled:a"}}, "windows.winrm", "10.0.0.9", BLOCKED),
+        # Group Policy writes the whole text of an exception as its name, too.
+        (
+            {r"AuthorizedApplications\List": {"System:*:enabled:a": "System:*:enabled:a"}},
+            *("windows.winrm", "198.51.100.10", UNKNOWN),
+        ),
+        (
+            {r"AuthorizedApplications\List": {"System:*:disabled:a": "System:*:disabled:a"}},
+            *("windows.winrm", "198.51.100.10", BLOCKED),
+        ),
+        (
+            {r"AuthorizedApplications\List": {r"C:\x.exe:*:enabled:a": r"C:\x.exe:*:enabled:a"}},
+            *("windows.winrm", "198.51.100.10", BLOCKED),
+        ),
+    ],
+)
+def test_the_scope_of_a_legacy_exception(gpo: Any, name: str, source: str, status: VerdictStatus) -> None:
+    policy = {rf"DomainProfile\{key}": values for key, values in gpo.items()}
+    assert judged({}, name, gpo=policy, source=source).status is status
+
+
+@pytest.mark.parametrize(
+    ("key", "rule", "status"),
+    [
+        ("GloballyOpenPorts", f"{HEAD}|LPort=5985|", UNKNOWN),
+        ("AuthorizedApplications", f"{HEAD}|LPort=5985|", OPEN),
+        ("AuthorizedApplications", WINRM_RULE, UNKNOWN),
+        ("GloballyOpenPorts", WINRM_RULE, OPEN),
+        ("GloballyOpenPorts", f"{HEAD}|", OPEN),
+    ],
+)
+def test_local_rules_that_a_setting_may_void(key: str, rule: str, status: VerdictStatus) -> None:
+    gpo: Any = {rf"DomainProfile\{key}": {"AllowUserPrefMerge": 0}}
+    found = judged({"{1}": rule}, gpo=gpo)
+    assert found.status is status
+    assert ("AllowUserPrefMerge = 0" in found.reason) == (status is UNKNOWN)
+    assert judged({"{1}": rule}, gpo=gpo, active=(1,)).status is OPEN
+    gpo["FirewallRules"] = {"{G}": rule}
+    assert judged({}, gpo=gpo).status is OPEN
+    block = rule.replace("Allow", "Block")
+    assert judged({"{1}": block}, gpo={rf"DomainProfile\{key}": {"AllowUserPrefMerge": 0}}).status is BLOCKED
+
+
 def test_named_pipes_need_smb_and_its_service() -> None:
     for rules in ({"{1}": SMB}, {"{1}": NETBIOS}):
         found = judged(rules, "windows.named_pipes")

@@ -118,6 +118,36 @@ def test_of_several_control_sets_one_speaks() -> None:
     first, second = (KEY.replace("CurrentControlSet", name) for name in ("ControlSet002", "ControlSet001"))
     text = f"{first}\\FirewallRules\n    a    REG_SZ    {RULE}\n{second}\\FirewallRules\n    b    REG_SZ    {RULE}\n"
     assert [*parse_registry(text).values(RULES)] == ["b"]
+    select = "HKEY_LOCAL_MACHINE\\SYSTEM\\Select\n    Current    REG_DWORD    0x{}\n    Default    REG_DWORD    0x1\n"
+    assert [*parse_registry(text + select.format(2)).values(RULES)] == ["a"]
+    assert [*parse_registry(select.format(7) + text).values(RULES)] == ["b"]
+    assert [*parse_registry(text + select.format(2) + f"{KEY}\\FirewallRules\n").values(RULES)] == []
+
+
+@pytest.mark.parametrize(
+    ("root", "is_the_machines"),
+    [
+        (r"HKEY_CURRENT_USER\SOFTWARE", False),
+        (r"HKCU\Software\Microsoft\Windows\CurrentVersion\Group Policy Objects\{A}Machine\Software", False),
+        (r"HKEY_USERS\S-1-5-21-1-2-3-500\Software", False),
+        (r"HKEY_USERS\.DEFAULT\Software", False),
+        (r"Computer\HKEY_USERS\S-1-5-18\Software", False),
+        (r"HKEY_USERS\OFFLINE", True),
+        (r"HKEY_LOCAL_MACHINE\SOFTWARE\WOW6432Node", True),
+    ],
+)
+def test_policies_of_accounts_are_not_the_machines(root: str, is_the_machines: bool) -> None:
+    text = f"{root}\\Policies\\Microsoft\\WindowsFirewall\\DomainProfile\n    EnableFirewall    REG_DWORD    0x0\n"
+    assert (parse_registry(text).number(rf"{POLICY}\DomainProfile", "EnableFirewall") == 0) is is_the_machines
+
+
+def test_many_gaps_of_one_key_say_nothing_of_another() -> None:
+    notes = "".join(f"# {number}\n" for number in range(300))
+    text = f"{KEY}\\FirewallRules\n    a    REG_SZ    {RULE}\n{KEY}2\n{notes}HKLM\\Other\n{notes}\n"
+    registry = parse_registry(text)
+    assert registry.gaps_of(RULES) == ()
+    assert 200 <= len(registry.gaps_of(rf"{FIREWALL_POLICY}2")) < 300
+    assert registry.gaps_of(r"HKLM\Other")
 
 
 def test_a_rule_that_goes_on_in_the_next_line() -> None:

@@ -154,7 +154,10 @@ def _queried(lines: list[str]) -> Iterator[_Item]:
             else:
                 pending = [line]
         elif line.strip() and not is_value and path and number != closing:
-            yield path, f"line {number} is not understood: {line.strip()[:60]}"
+            if lines[number - 2].strip():
+                yield path, f"line {number} is not understood: {line.strip()[:60]}"
+            else:
+                path = ""  # what a shell or another command says between two keys; values below it have no key
 
 
 def _goes_on(pending: list[str]) -> bool:
@@ -189,7 +192,9 @@ def _exported(lines: list[str]) -> Iterator[_Item]:
     path, ansi = "", lines[0].strip().upper().startswith("REGEDIT4")
     for number, line in _joined(lines):
         key = _EXPORT_KEY.match(line.strip())
-        if key is not None:
+        if _EXPORT.match(line.lstrip("\ufeff")):
+            path = ""  # the next one of several exports in one file
+        elif key is not None:
             path = "" if key.group(1) else key.group(2)
             if path:
                 yield path, None

@@ -186,6 +186,35 @@ def test_a_damaged_line_is_a_gap_of_its_key(line: str) -> None:
     assert registry.values(RULES)["b"].text == RULE
 
 
+BLOCKS = (f"\n{KEY}\n    PolicyVersion    REG_DWORD    0x21f\n\n", f"\n{RULES}\n    a    REG_SZ    {RULE}\n\n")
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        "", "C:\\>reg query HKLM\\x /s\n", "End of search: 2 match(es) found.\n", "== rules ==\n",
+        "C:\\>reg query y\nERROR: The system was unable to find the specified registry key or value.\n\nC:\\>\n",
+    ],
+)  # fmt: skip
+def test_what_is_said_between_two_keys(said: str) -> None:
+    registry = parse_registry(said + BLOCKS[0] + said + BLOCKS[1] + said)
+    assert registry.gaps == ()
+    assert (registry.number(KEY, "PolicyVersion"), registry.text(RULES, "a")) == (0x21F, RULE)
+
+
+def test_values_below_what_is_said_have_no_key() -> None:
+    text = BLOCKS[0] + f"HKEY_LOCAL_MACHIN\\{RULES[5:]}\n    a    REG_SZ    {RULE}\n" + BLOCKS[1]
+    assert parse_registry(text).gaps_of(RULES)
+
+
+def test_several_exports_in_one_file() -> None:
+    heading = "\ufeffWindows Registry Editor Version 5.00\n\n"
+    text = f'{heading}[{KEY}]\n"PolicyVersion"=dword:21f\n\n{heading}[{RULES}]\n"a"="{RULE}"\n'
+    registry = parse_registry(text.encode("utf-16-le"))
+    assert registry.gaps == ()
+    assert (registry.number(KEY, "PolicyVersion"), registry.text(RULES, "a")) == (0x21F, RULE)
+
+
 def test_a_text_that_breaks_off_is_told() -> None:
     whole = f"{KEY}\\FirewallRules\n    a    REG_SZ    {RULE}\n    b    REG_SZ    {RULE}\n"
     start = whole.index("    b ")

@@ -203,7 +203,7 @@ def test_what_is_said_between_two_keys(said: str) -> None:
 
 
 def test_values_below_what_is_said_have_no_key() -> None:
-    text = BLOCKS[0] + f"HKEY_LOCAL_MACHIN\\{RULES[5:]}\n    a    REG_SZ    {RULE}\n" + BLOCKS[1]
+    text = BLOCKS[0] + f"EY_LOCAL_MACHINE\\{RULES[5:]}\n    a    REG_SZ    {RULE}\n" + BLOCKS[1]
     assert parse_registry(text).gaps_of(RULES)
 
 

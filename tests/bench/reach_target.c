@@ -6,12 +6,14 @@
 //
 //     reach_target PORT:HEX|PORT:?HEX|PORT: ...
 //
-// sends the bytes HEX to whoever connects to PORT; with "?" only when the peer has sent something; without any it
-// closes at once. Writes "ready" when all ports listen, and serves until it is killed.
+// sends the bytes HEX to whoever connects to PORT; with "?" only when the peer has sent something. Without any bytes the
+// kernel answers alone, and the connection is accepted, and closed, only if the peer says something (tcp(7),
+// TCP_DEFER_ACCEPT). Writes "ready" when all ports listen, and serves until it is killed.
 
 #define _GNU_SOURCE
 
 #include <netinet/in.h>
+#include <netinet/tcp.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -37,7 +39,7 @@ static void watch(int fd, unsigned kind) {
 static void listen_on(const char *text) {
     struct service *service = &services[listeners];
     struct sockaddr_in at = {.sin_family = AF_INET};
-    int yes = 1, used = 0;
+    int yes = 1, patience = 60, used = 0;
     unsigned port, byte;
     if (sscanf(text, "%u:%n", &port, &used) != 1 || !used) exit(2);
     at.sin_port = htons(port);
@@ -48,6 +50,7 @@ static void listen_on(const char *text) {
         service->bytes[service->length++] = byte;
     service->fd = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK, 0);
     setsockopt(service->fd, SOL_SOCKET, SO_REUSEADDR, &yes, sizeof yes);
+    if (!service->length) setsockopt(service->fd, IPPROTO_TCP, TCP_DEFER_ACCEPT, &patience, sizeof patience);
     if (bind(service->fd, (struct sockaddr *)&at, sizeof at) || listen(service->fd, 65535)) exit(4);
     service_of[service->fd] = ++listeners;
     watch(service->fd, EPOLLIN);

@@ -30,7 +30,7 @@ from ansible_collections.agentless.audit_ports.plugins.module_utils._probe.secre
 from tests.unit.plugins.module_utils._probe.protocols import captured
 
 COMMUNITY = "xGeheimx"
-ID, NONCE = 0x1234, 7
+ID = 0x1234
 LONGEST_TEXT = 1000
 LONGEST_S = 0.5  # of CPU, for one dialogue: thousands of times what any needs
 _HIDDEN = ("Cc", "Cf", "Cs", "Co", "Cn")
@@ -93,8 +93,8 @@ DIALOGUES = {
     "winrm": Dialogue(STREAMS["winrm"], _WINRM),
     "vmware_authd": Dialogue(STREAMS["vmware_authd"], _AUTHD),
     "tls": Dialogue(STREAMS["tls"], captured.TLS),
-    "kerberos": Dialogue(lambda: Kerberos(nonce=NONCE), captured.KERBEROS),
-    "kerberos_datagram": Dialogue(lambda: KerberosDatagram(nonce=NONCE), (captured.KERBEROS[0][4:],)),
+    "kerberos": Dialogue(Kerberos, captured.KERBEROS),
+    "kerberos_datagram": Dialogue(KerberosDatagram, (captured.KERBEROS[0][4:],)),
     "ldap": Dialogue(STREAMS["ldap"], captured.LDAP),
     "rpc": Dialogue(STREAMS["rpc"], captured.RPC),
     "rpc_service": Dialogue(STREAMS["rpc_service"], captured.RPC_SERVICE),
@@ -111,7 +111,7 @@ DIALOGUES = {
     "snmp_community": Dialogue(lambda: Snmp(Secret(COMMUNITY), request_id=ID), (_DESCRIBED,)),
     "printer_snmp": Dialogue(lambda: PrinterSnmp(Secret(COMMUNITY), request_id=ID), (_PRINTER,)),
     "any_datagram": Dialogue(
-        lambda: SeveralDatagrams([Dns(request_id=ID), NetbiosName(request_id=ID), KerberosDatagram(nonce=NONCE)]),
+        lambda: SeveralDatagrams([Dns(request_id=ID), NetbiosName(request_id=ID), KerberosDatagram()]),
         captured.DNS,
     ),
     "mute": Dialogue(MuteDatagram, captured.DNS),

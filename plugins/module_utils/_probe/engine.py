@@ -13,14 +13,14 @@ from __future__ import annotations
 import socket
 import time
 from collections import OrderedDict, deque
-from collections.abc import Generator, Iterable, Iterator, Sequence, Sized
+from collections.abc import Generator, Iterable, Iterator, Sequence
 from itertools import islice
 from typing import Tuple
 
 from .._core.records import Observation
 from .._core.vocabulary import ObservationStatus, Protocol
 from . import constants
-from .conversations import converse, why_unverifiable
+from .conversations import STREAMS, converse, why_unverifiable
 from .followups import RAW_PRINT, Conclusion, advance, conclude, opening
 from .guards import Means
 from .icmp import EchoChannel, EchoJob, PingJob, Runner
@@ -29,7 +29,7 @@ from .lines import Answer, Lines, lines_of
 from .loop import Job, Loop
 from .names import Names, Resolution, Resolver, parse_endpoint, resolve_by_system
 from .records import Endpoint, Outcome, Probe, ProbeOptions, observe
-from .shards import Shards, Source, shards_for
+from .shards import Listed, Shards, Source, shards_for
 from .spread import Host, Question, Spreader, Taken
 from .tcp import PlainTcpJob, TcpJob
 from .udp import UdpChannel, UdpJob
@@ -44,9 +44,11 @@ class _Kind:
     """What holds for all probes that ask the same, of whatever host.
 
     ``is_plain``: a TCP connection alone is the answer, every time, and no further question follows from it.
+    ``is_direct``: it is asked as it is, whatever was asked of the host before. ``stream`` makes the dialogue, where
+    that is the same for every host.
     """
 
-    __slots__ = ("greets_once", "is_plain", "question", "unverifiable")
+    __slots__ = ("greets_once", "is_direct", "is_plain", "question", "stream", "unverifiable")
 
     def __init__(self, question: Question, probe: Probe, options: ProbeOptions) -> None:
         self.question = question
@@ -59,6 +61,8 @@ class _Kind:
             and converse(probe, options) is None
             and not (options.service_check and probe.service == RAW_PRINT)
         )
+        self.is_direct = self.unverifiable is None and not self.greets_once and opening(probe, options) is probe
+        self.stream = STREAMS.get(probe.service) if probe.protocol is Protocol.TCP and options.service_check else None
 
 
 class Engine:
@@ -112,7 +116,7 @@ class Engine:
         if isinstance(probes, Sequence) and self._sends_itself:
             count = shards_for(probes)
             if count > 1:
-                with self._shards_of(probes, count) as shards:
+                with self._shards_of(Listed(probes), count) as shards:
                     yield from shards.answers(probes)
                 return
         for answers in self._turns(probes):
@@ -139,9 +143,9 @@ class Engine:
     def lines(self, probes: Iterable[Probe], *, processes: int = 1) -> Iterator[Lines]:
         """The same as JSON lines, those of a turn together, which costs the least.
 
-        More ``processes`` than one take ``probes`` of addresses only, numbered in order, that each can go through.
+        More ``processes`` than one take a source: probes of addresses only, numbered in order.
         """
-        if processes > 1 and isinstance(probes, Sized):
+        if processes > 1 and isinstance(probes, Source):
             with self._shards_of(probes, processes, lines=True) as shards:
                 yield from shards.lines()
             return
@@ -184,7 +188,7 @@ class Engine:
         for probe in batch:
             question = (probe.port, probe.protocol, probe.service)
             kind, host = kinds.get(question), hosts.get(probe.address)
-            if kind is None or host is None or not kind.is_plain:
+            if kind is None or host is None or not kind.is_direct:
                 self._accept(probe)
             elif question in host.asked:
                 host.asked[question].append(probe)
@@ -278,12 +282,8 @@ class Engine:
 
     def _start(self, host: Host, probe: Probe, now: float, jobs: list[Job]) -> bool:
         """Start a job and add it; False where the machine has no means for it at the moment."""
-        kind = self._kinds.get((probe.port, probe.protocol, probe.service))
         try:
-            if kind is not None and kind.is_plain and self._sends_itself:
-                job: Job = PlainTcpJob(self._loop, probe, host, means=self._means, conversation=None)
-            else:
-                job = self._make_job(probe, host)
+            job = self._make_job(probe, host)
             job.begin(now)
         except OSError as error:
             if self._means.descriptors.exhausted():
@@ -296,6 +296,11 @@ class Engine:
         return True
 
     def _make_job(self, probe: Probe, host: Host) -> Job:
+        kind = self._kinds.get((probe.port, probe.protocol, probe.service))
+        if kind is not None and kind.is_plain:
+            return PlainTcpJob(self._loop, probe, host, self._means, None)
+        if kind is not None and kind.stream is not None and type(probe) is Probe:
+            return TcpJob(self._loop, probe, host, self._means, kind.stream())
         conversation = converse(probe, self._options)
         if probe.protocol is Protocol.ICMP:
             return self._make_echo(probe, host)
@@ -305,7 +310,7 @@ class Engine:
             if channel is None:
                 channel = self._udp[family] = UdpChannel(self._loop, family, self._means)
             return UdpJob(self._loop, probe, host, means=self._means, channel=channel, conversation=conversation)
-        return TcpJob(self._loop, probe, host, means=self._means, conversation=conversation)
+        return TcpJob(self._loop, probe, host, self._means, conversation)
 
     def _make_echo(self, probe: Probe, host: Host) -> Job:
         family = host.endpoint.family
@@ -332,16 +337,18 @@ class Engine:
     def _settle(self, probe: Probe, host: Host, outcome: Outcome) -> None:
         self._spreader.release(host)
         kind = self._kinds.get((probe.port, probe.protocol, probe.service)) or self._kind(probe)
-        address = host.endpoint.address
+        address = host.address
         if not kind.is_plain:
             step = conclude(probe, outcome) if self._is_over else advance(probe, outcome, self._options)
             if not isinstance(step, Conclusion):
                 self._further[step.index, address] = step
                 self._spreader.add(host, step)
                 return
-            probe, outcome = step
-            self._further.pop((probe.index, address), None)
-            kind = self._kind(probe)
+            if step.probe is not probe:
+                probe = step.probe
+                self._further.pop((probe.index, address), None)
+                kind = self._kind(probe)
+            outcome = step.outcome
         if kind.greets_once and outcome.status is ObservationStatus.OPEN:
             self._greeted[address, kind.question] = outcome
             if len(self._greeted) > constants.REMEMBERED_GREETINGS:

@@ -18,6 +18,7 @@ from typing import NamedTuple
 
 from .._core.vocabulary import ObservationStatus, Protocol
 
+_TCP, _TCP_INFO = socket.IPPROTO_TCP, getattr(socket, "TCP_INFO", 0)
 _HAS_INFO = hasattr(socket, "TCP_INFO")
 HAS_ERROR_QUEUE = hasattr(socket, "MSG_ERRQUEUE")
 IP_RECVERR = 11  # linux/in.h
@@ -180,10 +181,12 @@ def read_round_trip(sock: socket.SocketType) -> float | None:
 
     ``None`` for every other socket, and where the kernel does not tell.
     """
-    info = _read_tcp_info(sock, _OLD_INFO_BYTES)
-    if len(info) < _OLD_INFO_BYTES:
+    if not _HAS_INFO:
         return None
-    state, rtt_us, retransmits = _READ_OLD_INFO(info)
+    try:
+        state, rtt_us, retransmits = _READ_OLD_INFO(sock.getsockopt(_TCP, _TCP_INFO, _OLD_INFO_BYTES))
+    except (OSError, struct.error):
+        return None
     return None if retransmits or state == _SYN_SENT else rtt_us / 1e6
 
 
@@ -192,7 +195,7 @@ def _read_tcp_info(sock: socket.SocketType, most: int) -> bytes:
     if not _HAS_INFO:
         return b""
     try:
-        return sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, most)
+        return sock.getsockopt(_TCP, _TCP_INFO, most)
     except OSError:
         return b""
 

@@ -91,7 +91,7 @@ def observe(probe: Probe, address: str | None, outcome: Outcome, vantage: str) -
         status=outcome.status,
         service=outcome.service,
         evidence=outcome.evidence,
-        rtt_ms=None if outcome.rtt_s is None else round(outcome.rtt_s * 1000, 3),
+        rtt_ms=None if outcome.rtt_s is None else round(outcome.rtt_s * 1e6) / 1000,
         attempts=outcome.attempts,
         vantage=vantage,
         source_address=outcome.source,

@@ -18,7 +18,7 @@ import struct
 import threading
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
-from typing import Any, Callable, List, Protocol, Tuple
+from typing import Any, Callable, List, Protocol, Tuple, runtime_checkable
 
 from .._core.vocabulary import ObservationStatus, ServiceStatus
 from . import constants
@@ -37,12 +37,38 @@ _SERVICE = {service.value: service for service in ServiceStatus}
 _WORD: dict[str, str] = {word: word.value for word in (*ObservationStatus, *ServiceStatus)}
 
 
+@runtime_checkable
 class Source(Protocol):
     """Probes that everybody can go through by himself, and how many they are."""
 
     def __len__(self) -> int: ...
 
     def __iter__(self) -> Iterator[Probe]: ...
+
+    def share(self, number: int, count: int) -> Iterator[Probe]:
+        """Of ``count`` shares the one with this ``number``, as ``share_of`` deals them out."""
+
+
+class Listed:
+    """A sequence of probes as a source."""
+
+    def __init__(self, probes: Sequence[Probe]) -> None:
+        self._probes = probes
+
+    def __len__(self) -> int:
+        return len(self._probes)
+
+    def __iter__(self) -> Iterator[Probe]:
+        return iter(self._probes)
+
+    def share(self, number: int, count: int) -> Iterator[Probe]:
+        """Of ``count`` shares the one with this ``number``."""
+        return (probe for probe in self._probes if share_of(probe.address, count) == number)
+
+
+def share_of(address: str, count: int) -> int:
+    """Which of ``count`` processes of this run makes the probes of an address."""
+    return hash(address) % count
 
 
 def shards_for(probes: Sequence[Probe]) -> int:
@@ -86,7 +112,7 @@ class Shards:
         )
         form: _Form = self._as_lines if lines else _rows
         for number in range(count):
-            mine = (probe for probe in probes if hash(probe.address) % count == number)
+            mine = probes.share(number, count)
             self._start(lambda mine=mine: run(mine, share), form)  # type: ignore[misc]
 
     def answers(self, probes: Sequence[Probe]) -> Iterator[Answer]:

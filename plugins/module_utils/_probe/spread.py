@@ -35,12 +35,13 @@ class Host:
     """
 
     __slots__ = (
-        "asked", "control", "control_tries", "control_until", "endpoint", "in_flight", "is_alive", "is_listed",
-        "is_on_link", "next_udp", "queue", "source", "subnet",
+        "address", "asked", "control", "control_tries", "control_until", "endpoint", "in_flight", "is_alive",
+        "is_listed", "is_on_link", "next_udp", "queue", "source", "subnet",
     )  # fmt: skip
 
     def __init__(self, endpoint: Endpoint, subnet: Subnet, *, is_on_link: bool, source: str | None) -> None:
         self.endpoint = endpoint
+        self.address = endpoint.address  # as it was given
         self.subnet = subnet
         self.is_on_link = is_on_link
         self.source = source
@@ -53,11 +54,6 @@ class Host:
         self.control_until = self.next_udp = 0.0
         # What is queued or in flight, each with the probes that ask the same: one job works for all of them.
         self.asked: Dict[Question, List[Probe]] = {}  # noqa: UP006
-
-    @property
-    def address(self) -> str:
-        """The address as it was given."""
-        return self.endpoint.address
 
 
 Taken = Tuple[Host, Probe]

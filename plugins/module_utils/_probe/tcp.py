@@ -35,6 +35,7 @@ from .spread import Host
 
 _NON_BLOCKING = getattr(socket, "SOCK_NONBLOCK", 0)
 _STREAM = socket.SOCK_STREAM | _NON_BLOCKING
+_IPV4 = socket.AF_INET
 _OPEN, _NOT_CHECKED = ObservationStatus.OPEN, ServiceStatus.NOT_CHECKED
 _BROKEN = ERROR | HUNG_UP
 _UNDER_WAY = frozenset({0, errno.EINPROGRESS})
@@ -52,9 +53,7 @@ class TcpJob(StreamJob):
         "_begun", "_conversation", "_is_connected", "_last_wait_s", "_means", "_rtt_s", "_sockets", "_try_begun",
     )  # fmt: skip
 
-    def __init__(
-        self, loop: Loop, probe: Probe, host: Host, *, means: Means, conversation: Conversation | None
-    ) -> None:
+    def __init__(self, loop: Loop, probe: Probe, host: Host, means: Means, conversation: Conversation | None) -> None:
         # As Job does; one call less for each probe.
         self.loop = loop
         self.probe = probe
@@ -102,16 +101,16 @@ class TcpJob(StreamJob):
         if self._is_connected:
             self._read(sock)
             return
+        if not mask & _BROKEN:
+            self._answered(fd, mask, now)
+            return
         info = read_tcp_info(sock)  # before SO_ERROR, which resets what it counts
-        number = sock.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR) if mask & _BROKEN else 0
+        number = sock.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
         if not number and info is not None and info.is_waiting:
             return  # what was told is of a socket that had this number before
-        if not mask & _BROKEN:
-            self._connected(fd, sock, info, now - begun)
-            if mask & READABLE and not self.is_done:
-                self._read(sock)
-        elif number in BROKEN_LATER:
-            self._connected(fd, sock, info, now - begun, broken=number)
+        if number in BROKEN_LATER:
+            self._measured(_round_trip(info, now - begun))
+            self._connected(fd, now, broken=number)
         elif number in (0, errno.ETIMEDOUT):
             self._drop(fd)  # the kernel gave this try up; the job's own clock decides
         else:
@@ -147,18 +146,19 @@ class TcpJob(StreamJob):
 
     def _try(self, now: float) -> None:
         host, means = self.host, self._means
-        endpoint = host.endpoint
+        family, address, scope = host.endpoint
+        port = self.probe.port or 0
         source = means.options.source_address
-        sock = socket.SocketType(endpoint.family, _STREAM)
+        sock = socket.SocketType(family, _STREAM)
         fd = sock.fileno()
         self._sockets[fd] = (sock, now)
         means.descriptors.open += 1
         try:
             if HAS_ERROR_QUEUE:
-                sock.setsockopt(*ERRORS_WANTED[endpoint.family])
+                sock.setsockopt(*ERRORS_WANTED[family])
             if source is not None or not _NON_BLOCKING:
                 _prepare(sock, source)
-            number = sock.connect_ex(endpoint.at(self.probe.port or 0))
+            number = sock.connect_ex((address, port) if family == _IPV4 else (address, port, 0, scope))
         except OSError as error:
             number = error.errno or errno.EINVAL
         if number in EXHAUSTION:
@@ -177,13 +177,25 @@ class TcpJob(StreamJob):
         else:
             self.loop.watch_stream(fd, self)
 
-    def _connected(
-        self, fd: int, sock: socket.SocketType, info: TcpInfo | None, elapsed_s: float, *, broken: int = 0
-    ) -> None:
-        self._measured(info, elapsed_s)
+    def _answered(self, fd: int, mask: int, now: float) -> None:
+        sock, begun = self._sockets[fd]
+        rtt_s = read_round_trip(sock)
+        if rtt_s is not None:
+            self._measured(rtt_s or now - begun)
+        else:
+            info = read_tcp_info(sock)
+            if info is not None and info.is_waiting:
+                return  # what was told is of a socket that had this number before
+            self._measured(_round_trip(info, now - begun))
+        self._connected(fd, now)
+        if mask & READABLE and not self.is_done:
+            self._read(sock)
+
+    def _connected(self, fd: int, now: float, *, broken: int = 0) -> None:
         self._is_connected = self.host.is_alive = True
         if len(self._sockets) > 1:
             self._drop_others(fd)
+        sock = self._sockets[fd][0]
         conversation = self._conversation
         if conversation is None:
             if self.probe.service not in _LOGIN_SERVICES:
@@ -192,7 +204,7 @@ class TcpJob(StreamJob):
         elif broken:
             self._read(sock, broken)
         else:
-            self.due = self._sockets[fd][1] + elapsed_s + conversation.patience_s
+            self.due = now + conversation.patience_s
             self.loop.listen(fd)
             self._send(sock, conversation.first())
 
@@ -204,15 +216,16 @@ class TcpJob(StreamJob):
         for fd in [fd for fd in self._sockets if fd != answered]:
             self._drop(fd)
 
-    def _measured(self, info: TcpInfo | None, elapsed_s: float) -> None:
+    def _measured(self, rtt_s: float | None) -> None:
+        """Something came from the host, after so long; ``None`` where nobody knows which SYN it answers."""
         host = self.host
         if host.is_on_link:
             self._means.neighbours.answered(host.address)
-        if info is not None and info.retransmits:
+        if rtt_s is None:
             host.subnet.has_loss = True
-            return  # nobody knows which SYN was answered (Karn's algorithm: RFC 6298, 3)
-        self._rtt_s = (info.rtt_s if info is not None else 0.0) or elapsed_s
-        host.subnet.round_trips.measured(self._rtt_s)
+            return
+        self._rtt_s = rtt_s
+        host.subnet.round_trips.measured(rtt_s)
 
     def _refused(self, sock: socket.SocketType, number: int, info: TcpInfo | None, elapsed_s: float | None) -> None:
         # A reset leaves nothing in the queue.
@@ -220,7 +233,7 @@ class TcpJob(StreamJob):
         error = queued[0] if queued else None
         refusal = judge_refused_connect(number, info, error, target=self.host.address, own=self.host.source)
         if elapsed_s is not None and refusal.status in (ObservationStatus.CLOSED, ObservationStatus.REJECTED):
-            self._measured(info, elapsed_s)
+            self._measured(_round_trip(info, elapsed_s))
         self.host.is_alive |= refusal.status is ObservationStatus.CLOSED
         self._end(refusal.status, refusal.evidence)
 
@@ -281,6 +294,13 @@ def _address_of(sock: socket.SocketType) -> str | None:
     """The own address of a socket, or ``None`` if it found no route to take it from."""
     address = str(sock.getsockname()[0])
     return None if address in _NO_SOURCE else address
+
+
+def _round_trip(info: TcpInfo | None, elapsed_s: float) -> float | None:
+    """``None`` behind a repeated SYN, since nobody knows which one was answered (Karn's algorithm: RFC 6298, 3)."""
+    if info is None:
+        return elapsed_s
+    return None if info.retransmits else info.rtt_s or elapsed_s
 
 
 class PlainTcpJob(TcpJob):

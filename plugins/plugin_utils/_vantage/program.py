@@ -26,7 +26,7 @@ from ...module_utils._probe import constants
 from ...module_utils._probe.engine import Engine
 from ...module_utils._probe.names import parse_endpoint
 from ...module_utils._probe.records import Probe, ProbeOptions
-from ...module_utils._probe.shards import processes_for
+from ...module_utils._probe.shards import processes_for, share_of
 from .ping import run_ping
 
 _INTERRUPTED = 130  # 128 + SIGINT, as shells have it
@@ -129,22 +129,28 @@ def main(arguments: Sequence[str] | None = None) -> int:
     return 0
 
 
-def parse_places(source: Iterable[str]) -> Iterator[Probe]:
-    """The probes that the lines ask for; empty ones and comments ask for none."""
+def parse_places(source: Iterable[str], number: int = 0, count: int = 1) -> Iterator[Probe]:
+    """The probes that the lines ask for; empty ones and comments ask for none.
+
+    Of ``count`` shares only the one with this ``number``: all probes of an address belong to the same.
+    """
     known: dict[str, Probe] = {}  # by what stands behind the address: few different ones, of many addresses
     index = 0
     for line in source:
-        address, space, question = line.strip().partition(" ")
-        if not address or line.startswith("#"):
+        words = line.split(None, 1)
+        if not words or line.startswith("#"):
             continue
-        like = known.get(question) if space else None
-        if like is None:
-            probe = parse_place(line, index)
-            if probe.address == address and len(known) < _KNOWN:
-                known[question] = probe
-        else:
-            probe = Probe(index, address, like.requirement, address, like.protocol, like.port, like.service)
-        yield probe
+        address = words[0]
+        if share_of(address, count) == number:
+            question = words[1] if len(words) == 2 else ""
+            like = known.get(question)
+            if like is None:
+                probe = parse_place(line, index)
+                if len(known) < _KNOWN:
+                    known[question] = probe
+            else:
+                probe = Probe(index, address, like.requirement, address, like.protocol, like.port, like.service)
+            yield probe
         index += 1
 
 
@@ -160,19 +166,24 @@ class Places:
         are_addresses, known = True, ""
         with open(path, encoding="utf-8") as file:
             for line in file:
-                if line.strip() and not line.startswith("#"):
+                words = line.split(None, 1)
+                if words and not line.startswith("#"):
                     self._count += 1
-                    address = line.split(None, 1)[0]
-                    if are_addresses and address != known:
-                        are_addresses, known = parse_endpoint(address) is not None, address
+                    if words[0] != known:
+                        known = words[0]
+                        are_addresses = are_addresses and parse_endpoint(known) is not None
         self.processes = processes_for(self._count) if are_addresses else 1
 
     def __len__(self) -> int:
         return self._count
 
     def __iter__(self) -> Iterator[Probe]:
+        return self.share(0, 1)
+
+    def share(self, number: int, count: int) -> Iterator[Probe]:
+        """Of ``count`` shares the one with this ``number``."""
         with open(self._path, encoding="utf-8") as file:
-            yield from parse_places(file)
+            yield from parse_places(file, number, count)
 
 
 def _parser() -> argparse.ArgumentParser:

@@ -75,24 +75,25 @@ class Reader:
 
     def any(self) -> tuple[int, bytes]:
         """The next element: its tag and contents."""
-        head = self._data[self._at : self._at + 2]
-        if len(head) < 2:
-            raise IncompleteError("an ASN.1 element is cut off")
-        tag, length, start = head[0], head[1], self._at + 2
+        data, start = self._data, self._at + 2
+        if start > len(data):
+            raise self._cut_off("an ASN.1 element")
+        tag, length = data[start - 2], data[start - 1]
         if tag & 0x1F == 0x1F:
             raise MalformedError("it has an ASN.1 tag that nobody uses here")
         if length >= 0x80:
             count = length & 0x7F
             if not 1 <= count <= 4:
                 raise MalformedError("it has an ASN.1 length that is not definite or too long")
-            if start + count > len(self._data):
-                raise IncompleteError("an ASN.1 length is cut off")
-            length = int.from_bytes(self._data[start : start + count], "big")
+            if start + count > len(data):
+                raise self._cut_off("an ASN.1 length")
+            length = int.from_bytes(data[start : start + count], "big")
             start += count
-        if start + length > len(self._data):
-            raise IncompleteError("an ASN.1 element is cut off")
-        self._at = start + length
-        return tag, self._data[start : start + length]
+        end = start + length
+        if end > len(data):
+            raise self._cut_off("an ASN.1 element")
+        self._at = end
+        return tag, data[start:end]
 
     def take(self, tag: int) -> bytes:
         """The contents of the next element, which must have this tag."""
@@ -114,18 +115,20 @@ class Reader:
 
     def rest(self) -> Iterator[tuple[int, bytes]]:
         """All elements that are left."""
-        while self:
+        while self._at < len(self._data):
             yield self.any()
+
+    @staticmethod
+    def _cut_off(what: str) -> MalformedError:
+        return IncompleteError(f"{what} is cut off")
 
 
 class _Inner(Reader):
     """A reader of contents whose length is known: there, an end that comes too early is an error for good."""
 
-    def any(self) -> tuple[int, bytes]:
-        try:
-            return super().any()
-        except IncompleteError as error:
-            raise MalformedError(f"{error} inside another") from error
+    @staticmethod
+    def _cut_off(what: str) -> MalformedError:
+        return MalformedError(f"{what} is cut off inside another")
 
 
 def oid_text(contents: bytes) -> str:

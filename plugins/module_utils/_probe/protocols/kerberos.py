@@ -41,13 +41,9 @@ class Kerberos(Conversation):
 
     name = "Kerberos"
 
-    def __init__(self, *, nonce: int | None = None) -> None:
-        super().__init__()
-        self._nonce = random.randrange(1, 2**31) if nonce is None else nonce
-
     def first(self, attempt: int = 0) -> bytes:
         """Length and request."""
-        message = _request(self._nonce)
+        message = _fresh_request()
         return len(message).to_bytes(4, "big") + message
 
     def _classify(self, data: bytes) -> Answer:
@@ -63,13 +59,9 @@ class KerberosDatagram(DatagramConversation):
 
     name = "Kerberos"
 
-    def __init__(self, *, nonce: int | None = None) -> None:
-        super().__init__()
-        self._nonce = random.randrange(1, 2**31) if nonce is None else nonce
-
     def first(self, attempt: int = 0) -> bytes:
         """The request."""
-        return _request(self._nonce)
+        return _fresh_request()
 
     def _classify(self, data: bytes) -> Answer:
         _check_kind(data[:1])
@@ -90,9 +82,18 @@ _BEFORE_NONCE = b"".join(
 _AFTER_NONCE = _field(8, ber.tlv(ber.SEQUENCE, *(ber.integer(kind) for kind in _ENCRYPTIONS)))
 
 
-def _request(nonce: int) -> bytes:
-    body = ber.tlv(ber.SEQUENCE, _BEFORE_NONCE, _field(7, ber.integer(nonce)), _AFTER_NONCE)
+def _request(nonce: bytes) -> bytes:
+    body = ber.tlv(ber.SEQUENCE, _BEFORE_NONCE, _field(7, ber.tlv(ber.INTEGER, nonce)), _AFTER_NONCE)
     return ber.tlv(_REQUEST, ber.tlv(ber.SEQUENCE, _HEADER, _field(4, body)))
+
+
+# A nonce is a positive number of four octets, which none of its lengths around it depends on.
+_SAMPLE = b"\x7e\x57\x7e\x57"
+_HEAD, _TAIL = _request(_SAMPLE).split(_SAMPLE)
+
+
+def _fresh_request() -> bytes:
+    return _HEAD + random.randrange(1 << 24, 1 << 31).to_bytes(4, "big") + _TAIL
 
 
 def _check_kind(first: bytes) -> None:

@@ -5,11 +5,14 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
+
 from ..._core.sanitize import safe_text
 
 LIMIT = 120
 
 
+@lru_cache(maxsize=512)  # in a fleet most greetings are the same
 def shown(data: bytes, limit: int = LIMIT) -> str:
     """The bytes as one line of visible characters, at most ``limit``; what is no UTF-8 is replaced."""
     return safe_text(data[: limit * 16].decode("utf-8", "replace"), limit)

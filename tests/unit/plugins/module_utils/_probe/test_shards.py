@@ -118,6 +118,18 @@ def test_lines_are_made_by_the_processes(tmp_path: Path) -> None:
     assert list(several) == list(range(300))
 
 
+def test_shares_are_dealt_by_address(tmp_path: Path) -> None:
+    """However a line is spaced: what is asked of a host once must be asked by one process."""
+    path = tmp_path / "places"
+    path.write_text("".join(f"127.0.0.{1 + n % 9}{' ' * (n % 3)}\ttcp/{n + 1}\n#\n" for n in range(90)))
+    places = Places(str(path))
+    dealt = [list(places.share(number, 4)) for number in range(4)]
+    assert sorted(probe.index for share in dealt for probe in share) == list(range(90))
+    assert [probe.port for probe in places] == list(range(1, 91))
+    addresses = [{probe.address for probe in share} for share in dealt]
+    assert sum(map(len, addresses)) == len(set().union(*addresses)) == 9
+
+
 def _steady(lines: Iterable[Lines]) -> dict[int, dict[str, Any]]:
     """The rows in input order, but for what is measured."""
     rows = sorted(_rows(lines), key=lambda row: int(row["index"]))
@@ -139,7 +151,7 @@ def test_names_are_left_to_one_process(tmp_path: Path) -> None:
 
 def test_lines_of_a_killed_process(monkeypatch: pytest.MonkeyPatch) -> None:
     made = _note_forks(monkeypatch)
-    lines = Engine(ProbeOptions(rate_per_s=200, deadline_s=10)).lines(_probes(300, 1), processes=2)
+    lines = Engine(ProbeOptions(rate_per_s=200, deadline_s=10)).lines(shards.Listed(_probes(300, 1)), processes=2)
     rows = list(_rows([next(iter(lines))]))
     os.kill(made[0], signal.SIGKILL)
     rows += _rows(lines)

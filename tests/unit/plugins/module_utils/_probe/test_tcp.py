@@ -52,7 +52,7 @@ def test_an_event_of_a_former_socket_is_no_answer(silent: Probe, mask: int) -> N
     loop = Loop()
     host = Host(endpoint, Subnet(RoundTrips(2.0)), is_on_link=False, source=None)
     means = Means.of_this_machine(ProbeOptions(), now)
-    job = TcpJob(loop, silent, host, means=means, conversation=None)
+    job = TcpJob(loop, silent, host, means, None)
     job.begin(now)
     fd = next(iter(job._sockets))
     job.ready(fd, mask, now)

@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from ipaddress import IPv4Address, IPv6Address, ip_address, ip_network
 from itertools import product
@@ -48,6 +48,10 @@ WORDS = {  # a keyword in the place of a port, and the ports that it may be
     "RPC": DYNAMIC, "TEREDO": DYNAMIC, "PLY2DISC": DYNAMIC, "RPC-EPMAP": [135], "IPTLSIN": [], "IPHTTPSIN": [],
     "DHCP": [67, 68, 546, 547], "MDNS": [5353], "TCPCDPSVC": [5040],
 }  # fmt: skip
+
+
+# [MS-FASP] 2.2.38: local rules of either kind may be void; nobody says which rules of today those are.
+OLD_KINDS = {"programs": r"\AuthorizedApplications", "ports": r"\GloballyOpenPorts"}
 
 
 @dataclass(frozen=True)
@@ -102,9 +106,9 @@ def status(rules: Rules, settings: Settings, packet: Packet, host: Host) -> str:
     """What becomes of the packet: open, blocked, partial or unknown."""
     where = profile_keys(settings, packet.profile)
 
-    def first(name: str, stores: tuple[str, ...], default: int) -> int:
+    def first(name: str, stores: tuple[str, ...], default: int, below: str = "") -> int:
         for store in stores:
-            value = settings.get(store, {}).get(where[store], {}).get(name)
+            value = settings.get(store, {}).get(where[store] + below, {}).get(name)
             if value is not None:
                 return int(value)
         return default
@@ -121,8 +125,9 @@ def status(rules: Rules, settings: Settings, packet: Packet, host: Host) -> str:
         return "blocked"
     local_rules = first("AllowLocalPolicyMerge", ("gpo", "mdm"), 1)
     passes_by_default = first("DefaultInboundAction", ("gpo", "mdm", "local"), 1) == 0
+    kept = {kind: first("AllowUserPrefMerge", ("gpo", "mdm", "local"), 1, below) for kind, below in OLD_KINDS.items()}
     matching = [
-        found
+        replace(found, unread=True) if store == "local" and not kept.get(old_kind(pairs_of(text)), 1) else found
         for store, texts in rules.items()
         if store != "local" or local_rules
         for text in texts.values()
@@ -135,9 +140,10 @@ def profile_keys(settings: Settings, profile: str) -> dict[str, str]:
     """The key of the profile in each store; StandardProfile is the old name of two of them."""
     local = {"Private": "StandardProfile"}.get(profile, f"{profile}Profile")
     gpo = f"{profile}Profile"
-    if profile != "Domain" and not {"PrivateProfile", "PublicProfile"} & settings.get("gpo", {}).keys():
+    there = {store: {key.partition("\\")[0] for key in keys} for store, keys in settings.items()}
+    if profile != "Domain" and not {"PrivateProfile", "PublicProfile"} & there.get("gpo", set()):
         gpo = "StandardProfile"
-    old = profile == "Private" and "PrivateProfile" not in settings.get("mdm", {})
+    old = profile == "Private" and "PrivateProfile" not in there.get("mdm", set())
     return {"local": local, "gpo": gpo, "mdm": "StandardProfile" if old else f"{profile}Profile"}
 
 
@@ -215,6 +221,13 @@ def matches(rule: Pairs, packet: Packet, host: Host) -> Iterator[Match]:
         every = [*answers, remote]
         if not any(answer is False for answer in every):
             yield Match(tuple(sorted(actions)), limited or "limit" in every, unread or "unread" in every)
+
+
+def old_kind(rule: Pairs) -> str:
+    """What the firewall of Windows XP would have called a rule that lets something in; nothing for any other."""
+    if [value.lower() for value in rule.all("ACTION")] == ["block"]:
+        return ""
+    return "programs" if rule.all("APP", "SVC") else "ports" if rule.all(*LPORTS) else ""
 
 
 def has_ports_in_vain(rule: Pairs) -> bool:

@@ -111,6 +111,7 @@ FEATURES = (
     *(key for key, _values, _share in EXTRA),
     *("store local", "store gpo", "store mdm", "gpo StandardProfile alone", "mdm StandardProfile"),
     *(f"setting {name}" for name in SETTINGS),
+    *(f"setting AllowUserPrefMerge of {below[1:]}" for below in naive.OLD_KINDS.values()),
     *("a value that cannot be read", "a string that is cut off", "subnets unknown", "version unknown", "two profiles"),
 )
 
@@ -187,6 +188,9 @@ class Maker:
                     ):
                         if self.noted(f"setting {setting}", share):
                             keys[name][setting] = self.draw.choice(values)
+                for below in naive.OLD_KINDS.values():
+                    if self.noted(f"setting AllowUserPrefMerge of {below[1:]}", 15):
+                        keys[name + below] = {"AllowUserPrefMerge": self.draw.choice((0, 0, 1))}
         return found
 
     def rule(self) -> str:

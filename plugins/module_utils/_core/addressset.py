@@ -9,6 +9,7 @@ An IPv4-mapped IPv6 address (RFC 4291, 2.5.5.2) is the IPv4 address that it maps
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from functools import lru_cache
 from ipaddress import (
     IPv4Address,
     IPv6Address,
@@ -33,10 +34,15 @@ _MAPPED = IPv6Network("::ffff:0:0/96")
 
 def parse_address(text: str) -> Address:
     """One address, its scope id dropped. Raises InputError naming the text that is none."""
+    return _parsed(str(text))
+
+
+@lru_cache(maxsize=4096)  # a host's tables name the same few again and again
+def _parsed(text: str) -> Address:
     try:
-        address = ip_address(str(text).strip().split("%", 1)[0])
+        address = ip_address(text.strip().split("%", 1)[0])
     except ValueError as error:
-        raise InputError(f"{str(text)!r} is no IPv4 or IPv6 address") from error
+        raise InputError(f"{text!r} is no IPv4 or IPv6 address") from error
     mapped = address.ipv4_mapped if isinstance(address, IPv6Address) else None
     return mapped or address
 

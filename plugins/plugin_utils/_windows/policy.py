@@ -123,13 +123,18 @@ def read_policy(registry: Registry) -> Policy:
     )
 
 
-def _index(rules: Sequence[StoredRule]) -> dict[int, Sequence[StoredRule]]:
+def _index(rules: Sequence[StoredRule]) -> Mapping[int, Sequence[StoredRule]]:
     """Rules by protocol number, those that may be for any in each; -1 for protocols that no rule names."""
-    numbers = {item.hint.protocol for item in rules if item.hint.protocol is not None}
-    found: dict[int, Sequence[StoredRule]] = {
-        number: [item for item in rules if item.hint.protocol in (None, number)] for number in numbers
-    }
-    found[-1] = [item for item in rules if item.hint.protocol is None]
+    found: dict[int, list[StoredRule]] = {-1: []}
+    for item in rules:
+        number = item.hint.protocol
+        if number is None:
+            for several in found.values():
+                several.append(item)
+        else:
+            if number not in found:
+                found[number] = list(found[-1])
+            found[number].append(item)
     return found
 
 

@@ -134,7 +134,7 @@ def _queried(lines: list[str]) -> Iterator[_Item]:
     path = ""
     pending: list[str] = []
     # The last line may say how many were found, in words of any language.
-    closing = max((number for number, line in enumerate(lines, 1) if line.strip()), default=0)
+    closing = next((number for number in range(len(lines), 0, -1) if lines[number - 1].strip()), 0)
     for number, line in enumerate([*lines, ""], 1):
         is_value = line.startswith(("    ", "\t"))
         is_key = not is_value and _KEY.match(line) is not None

@@ -20,6 +20,8 @@ _GAPS_AT_MOST = 200
 
 _HIVE = r"(?:HKEY_[A-Z_]+|HK(?:LM|CU|U|CR|CC)|\\REGISTRY\\MACHINE)"
 _KEY = re.compile(rf"\A(?:Computer\\)?{_HIVE}(?:\\.*)?\Z", re.I)
+# A path without its right beginning; a shell's prompt before a command has a blank, a colon or an angle in there.
+_DAMAGED_KEY = re.compile(r"""\A[^\s:>"']*\\[^>"']*(?:firewallpolicy|windowsfirewall)""", re.I)
 _QUERY_VALUE = re.compile(r"\A(?: {4}|\t)(.*?)(?: {4}|\t)(REG_[A-Z_]+)(?:(?: {4}|\t)(.*))?\Z", re.DOTALL)
 _QUERY_EMPTY = re.compile(r"\A(?: {4}|\t).*\sREG_[A-Z_]+ {0,3}\Z", re.DOTALL)
 _RULE = re.compile(r"\Av\d+\.\d+\|", re.I)
@@ -156,8 +158,10 @@ def _queried(lines: list[str]) -> Iterator[_Item]:
         elif line.strip() and not is_value and path and number != closing:
             if lines[number - 2].strip():
                 yield path, f"line {number} is not understood: {line.strip()[:60]}"
-            else:
-                path = ""  # what a shell or another command says between two keys; values below it have no key
+                continue
+            path = ""  # what a shell or another command says between two keys; values below it have no key
+            if _DAMAGED_KEY.match(line):
+                yield path, f"line {number} may be the name of a firewall key: {line.strip()[:60]}"
 
 
 def _goes_on(pending: list[str]) -> bool:

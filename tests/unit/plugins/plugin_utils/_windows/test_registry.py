@@ -192,7 +192,9 @@ BLOCKS = (f"\n{KEY}\n    PolicyVersion    REG_DWORD    0x21f\n\n", f"\n{RULES}\n
 @pytest.mark.parametrize(
     "said",
     [
-        "", "C:\\>reg query HKLM\\x /s\n", "End of search: 2 match(es) found.\n", "== rules ==\n",
+        "", "C:\\>reg query HKLM\\x /s\n", f"PS C:\\Users\\me> reg.exe query '{KEY}' /s\n", f"== {KEY} ==\n",
+        f"[root@host ~]# cat {KEY}\n", f"C:\\>reg query {KEY}\n", "== rules ==\n",
+        "End of search: 2 match(es) found.\n",
         "C:\\>reg query y\nERROR: The system was unable to find the specified registry key or value.\n\nC:\\>\n",
     ],
 )  # fmt: skip
@@ -205,6 +207,14 @@ def test_what_is_said_between_two_keys(said: str) -> None:
 def test_values_below_what_is_said_have_no_key() -> None:
     text = BLOCKS[0] + f"EY_LOCAL_MACHINE\\{RULES[5:]}\n    a    REG_SZ    {RULE}\n" + BLOCKS[1]
     assert parse_registry(text).gaps_of(RULES)
+
+
+@pytest.mark.parametrize("cut", [1, 5, 19, 30])
+def test_a_damaged_key_without_values_is_told(cut: int) -> None:
+    """Nobody knows which one it is."""
+    registry = parse_registry(f"{BLOCKS[0]}{RULES[cut:]}\n\n{BLOCKS[1]}")
+    assert registry.gaps_of(RULES)
+    assert registry.gaps_of(rf"{KEY}\PublicProfile")
 
 
 def test_several_exports_in_one_file() -> None:

@@ -21,7 +21,7 @@ from .._core.records import Observation
 from .._core.vocabulary import ObservationStatus, Protocol
 from . import constants
 from .conversations import STREAMS, converse, why_unverifiable
-from .followups import RAW_PRINT, Conclusion, advance, conclude, opening
+from .followups import RAW_PRINT, Conclusion, FollowUp, advance, conclude, opening
 from .guards import Means
 from .icmp import EchoChannel, EchoJob, PingJob, Runner
 from .judge import judge_local
@@ -299,7 +299,7 @@ class Engine:
         kind = self._kinds.get((probe.port, probe.protocol, probe.service))
         if kind is not None and kind.is_plain:
             return PlainTcpJob(self._loop, probe, host, self._means, None)
-        if kind is not None and kind.stream is not None and type(probe) is Probe:
+        if kind is not None and kind.stream is not None and not isinstance(probe, FollowUp):
             return TcpJob(self._loop, probe, host, self._means, kind.stream())
         conversation = converse(probe, self._options)
         if probe.protocol is Protocol.ICMP:

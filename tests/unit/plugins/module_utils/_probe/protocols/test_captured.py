@@ -32,7 +32,7 @@ STREAMS: dict[str, tuple[Callable[[], Conversation], tuple[bytes, ...], Evidence
         Evidence(ServiceStatus.CONFIRMED, "LDAP", "Samba Team (https://www.samba.org)", "4.17.12-Debian", HOST, DOMAIN),
     ),
     "kerberos": (
-        lambda: Kerberos(),
+        Kerberos,
         captured.KERBEROS,
         Evidence(ServiceStatus.CONFIRMED, "Kerberos KDC, answers client not found"),
     ),

@@ -50,7 +50,7 @@ def _converse(conversation: Conversation, *answers: bytes) -> Evidence:
         (Ipp, captured.IPP, "IPP printer", "Local Raw Printer"),
         (Rdp, captured.RDP, "Remote Desktop with its own security", None),
         (Pjl, captured.PJL, "printer that speaks PJL", "Example LaserWriter 4"),
-        (lambda: KerberosDatagram(), (captured.KERBEROS[0][4:],), "Kerberos KDC, answers client", None),
+        (KerberosDatagram, (captured.KERBEROS[0][4:],), "Kerberos KDC, answers client", None),
     ],
 )
 def test_real_answers(make: Callable[[], Conversation], answers: tuple[bytes, ...], what: str, product: str) -> None:

@@ -16,7 +16,7 @@ from typing import Any
 
 from ansible_collections.agentless.audit_ports.plugins.module_utils._core.records import to_result
 from ansible_collections.agentless.audit_ports.plugins.module_utils._core.vocabulary import Protocol
-from ansible_collections.agentless.audit_ports.plugins.module_utils._probe import constants, guards, tcp
+from ansible_collections.agentless.audit_ports.plugins.module_utils._probe import constants, first_tries, guards, tcp
 from ansible_collections.agentless.audit_ports.plugins.module_utils._probe.engine import Engine
 from ansible_collections.agentless.audit_ports.plugins.module_utils._probe.names import parse_endpoint
 from ansible_collections.agentless.audit_ports.plugins.module_utils._probe.records import Endpoint, Probe, ProbeOptions
@@ -84,7 +84,7 @@ def _unguard_conntrack() -> None:
 
 
 def _unguard_time_wait() -> None:
-    tcp._RESET_ON_CLOSE = struct.pack("ii", 0, 0)
+    tcp.RESET_ON_CLOSE = first_tries.RESET_ON_CLOSE = struct.pack("ii", 0, 0)
 
 
 def _unguard_ports() -> None:

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import socket
 import time
-from collections import OrderedDict, deque
+from collections import deque
 from collections.abc import Generator, Iterable, Iterator, Sequence
 from itertools import islice
 from typing import Tuple
@@ -20,49 +20,24 @@ from typing import Tuple
 from .._core.records import Observation
 from .._core.vocabulary import ObservationStatus, Protocol
 from . import constants
-from .conversations import STREAMS, converse, why_unverifiable
-from .followups import RAW_PRINT, Conclusion, FollowUp, advance, conclude, opening
+from .first_tries import IS_POSSIBLE, Answered, FirstTries
+from .followups import Conclusion, advance, conclude, opening
+from .greetings import Greetings
 from .guards import Means
 from .icmp import EchoChannel, EchoJob, PingJob, Runner
 from .judge import judge_local
+from .kinds import Kind, Kinds
 from .lines import Answer, Lines, lines_of
 from .loop import Job, Loop
 from .names import Names, Resolution, Resolver, parse_endpoint, resolve_by_system
 from .records import Endpoint, Outcome, Probe, ProbeOptions, observe
 from .shards import Listed, Shards, Source, shards_for
 from .spread import Host, Question, Spreader, Taken
-from .tcp import PlainTcpJob, TcpJob
+from .tcp import TcpJob
 from .udp import UdpChannel, UdpJob
 from .workers import Workers
 
 Numbered = Tuple[int, Observation]
-_Greeted = Tuple[str, Question]
-_GREETED_ONCE = frozenset({"ssh"})  # sshd and fail2ban hold repeated greetings against their sender
-
-
-class _Kind:
-    """What holds for all probes that ask the same, of whatever host.
-
-    ``is_plain``: a TCP connection alone is the answer, every time, and no further question follows from it.
-    ``is_direct``: it is asked as it is, whatever was asked of the host before. ``stream`` makes the dialogue, where
-    that is the same for every host.
-    """
-
-    __slots__ = ("greets_once", "is_direct", "is_plain", "question", "stream", "unverifiable")
-
-    def __init__(self, question: Question, probe: Probe, options: ProbeOptions) -> None:
-        self.question = question
-        self.unverifiable = why_unverifiable(probe, options)
-        self.greets_once = probe.service in _GREETED_ONCE
-        self.is_plain = (
-            probe.protocol is Protocol.TCP
-            and self.unverifiable is None
-            and not self.greets_once
-            and converse(probe, options) is None
-            and not (options.service_check and probe.service == RAW_PRINT)
-        )
-        self.is_direct = self.unverifiable is None and not self.greets_once and opening(probe, options) is probe
-        self.stream = STREAMS.get(probe.service) if probe.protocol is Protocol.TCP and options.service_check else None
 
 
 class Engine:
@@ -88,12 +63,16 @@ class Engine:
         self._means = Means.of_this_machine(options, now, shards=shards)
         self._workers = Workers(self._loop)
         self._names = Names(self._workers, resolver)
-        self._kinds: dict[Question, _Kind] = {}
+        self._kinds = Kinds(options)
         self._hosts: dict[str, Host] = {}  # those that something is still asked of
+        self._twins: dict[tuple[str, Question], list[Probe]] = {}  # probes that ask what is being asked already
         self._spreader = Spreader(options.per_host, options.timeout_s)
         self._held: deque[Taken] = deque()  # their neighbour entries would overflow the table
         self._running: set[Job] = set()
-        self._greeted: OrderedDict[_Greeted, Outcome] = OrderedDict()
+        self._first_tries: FirstTries | None = None
+        if IS_POSSIBLE and self._sends_itself:
+            self._first_tries = self._loop.crowd = FirstTries(self._loop, self._means, self._kinds, self._running)
+        self._greetings = Greetings()
         self._udp: dict[socket.AddressFamily, UdpChannel] = {}
         self._echo: dict[socket.AddressFamily, EchoChannel | None] = {}
         self._further: dict[tuple[int, str], Probe] = {}  # the follow-ups under way, by probe and address
@@ -163,8 +142,7 @@ class Engine:
 
     def close(self) -> None:
         """Close every socket and end every thread, whatever is in flight."""
-        for job in list(self._running):
-            job.abandon("the run was closed")
+        self._abandon("the run was closed")
         for channel in (*self._udp.values(), *filter(None, self._echo.values())):
             channel.close()
         self._running.clear()
@@ -184,21 +162,23 @@ class Engine:
         room = constants.LOOKAHEAD - self._accepted
         batch = list(islice(source, room))
         self._accepted += len(batch)
-        kinds, hosts, add = self._kinds, self._hosts, self._spreader.add
+        kinds, hosts, enlist = self._kinds, self._hosts, self._spreader.enlist
         for probe in batch:
             question = (probe.port, probe.protocol, probe.service)
             kind, host = kinds.get(question), hosts.get(probe.address)
             if kind is None or host is None or not kind.is_direct:
                 self._accept(probe)
-            elif question in host.asked:
-                host.asked[question].append(probe)
-            else:
-                host.asked[question] = [probe]
-                add(host, probe)
+                continue
+            if host.asked.setdefault(question, probe) is not probe:
+                self._add_twin(host, question, probe)
+                continue
+            host.queue.append(probe)
+            if not host.is_listed:
+                enlist(host)
         return len(batch) == room
 
     def _accept(self, probe: Probe) -> None:
-        kind = self._kind(probe)
+        kind = self._kinds.of(probe)
         host = self._hosts.get(probe.address)
         endpoint = host.endpoint if host is not None else parse_endpoint(probe.address)
         if kind.unverifiable is not None:
@@ -209,13 +189,6 @@ class Engine:
         else:
             self._names.find(probe.address, lambda resolution: self._resolved(probe, resolution))
 
-    def _kind(self, probe: Probe) -> _Kind:
-        question = (probe.port, probe.protocol, probe.service)
-        found = self._kinds.get(question)
-        if found is None:
-            found = self._kinds[question] = _Kind(question, probe, self._options)
-        return found
-
     def _resolved(self, probe: Probe, resolution: Resolution) -> None:
         if self._is_over:
             self._tell(probe, None, self._unprobed())
@@ -224,25 +197,31 @@ class Engine:
             self._tell(probe, None, Outcome(ObservationStatus.NAME_ERROR, words))
         else:
             self._accepted += len(resolution) - 1
-            kind = self._kind(probe)
+            kind = self._kinds.of(probe)
             for endpoint in resolution:
                 self._queue(probe, kind, endpoint)
 
-    def _queue(self, probe: Probe, kind: _Kind, endpoint: Endpoint) -> None:
+    def _queue(self, probe: Probe, kind: Kind, endpoint: Endpoint) -> None:
         address = endpoint.address
         question = kind.question
-        if kind.greets_once and (address, question) in self._greeted:
-            self._tell(probe, address, self._greeted[address, question])
+        known = self._greetings.of(address, question) if kind.greets_once else None
+        if known is not None:
+            self._tell(probe, address, known)
             return
         host = self._hosts.get(address)
         if host is None:
             host = self._hosts[address] = self._meet(endpoint)
-        twins = host.asked.get(question)
-        if twins is None:
-            host.asked[question] = [probe]
+        if host.asked.setdefault(question, probe) is probe:
             self._spreader.add(host, probe if kind.is_plain else opening(probe, self._options))
         else:
-            twins.append(probe)
+            self._add_twin(host, question, probe)
+
+    def _add_twin(self, host: Host, question: Question, probe: Probe) -> None:
+        """The host is being asked this already."""
+        self._twins.setdefault((host.address, question), []).append(probe)
+
+    def _take_twins(self, address: str, question: Question) -> list[Probe]:
+        return self._twins.pop((address, question), []) if self._twins else []
 
     def _meet(self, endpoint: Endpoint) -> Host:
         return Host(
@@ -252,33 +231,56 @@ class Engine:
             source=self._options.source_address,
         )
 
+    def _abandon(self, reason: str) -> None:
+        """End everything that is in flight with what is known."""
+        if self._first_tries is not None:
+            self._first_tries.all_as_jobs(time.monotonic())
+        for job in list(self._running):
+            job.abandon(reason)
+
     def _start_jobs(self, now: float) -> float:
         """Start what may start now; how long to wait until more may."""
         allowed, pause_s = self._means.allowance(now)
-        room = min(allowed, self._options.concurrency - len(self._running), constants.STARTS_A_TURN)
+        in_flight = len(self._running) + len(self._first_tries or ())
+        room = min(allowed, self._options.concurrency - in_flight, constants.STARTS_A_TURN)
         if room <= 0:
             return pause_s or constants.IDLE_S
+        batch = self._gather(room, now)
+        if len(batch) < room:
+            pause_s = constants.RECHECK_S if self._held else constants.IDLE_S
+        if batch:
+            self._means.started = now
+        if self._first_tries is not None:
+            batch = self._first_tries.start(batch, now)
         jobs: list[Job] = []
-        for _start in range(room):
-            taken = self._next(now)
-            if taken is None or not self._start(*taken, now, jobs):
-                pause_s = constants.RECHECK_S if self._held else constants.IDLE_S
+        for place, (host, probe) in enumerate(batch):
+            if not self._start(host, probe, now, jobs):
+                self._held.extendleft(reversed(batch[place:]))
+                pause_s = constants.RECHECK_S
                 break
         if jobs:
-            self._means.started = now
             self._running.update(jobs)
             self._loop.arm_all([job for job in jobs if not job.is_done], now)
         return pause_s
 
-    def _next(self, now: float) -> Taken | None:
-        """The next one that the neighbour table has room for."""
-        if self._held and self._means.neighbours.admits(self._held[0][0].address, now):
-            return self._held.popleft()
-        while True:
-            taken = self._spreader.take()
-            if taken is None or not taken[0].is_on_link or self._means.neighbours.admits(taken[0].address, now):
-                return taken
-            self._held.append(taken)
+    def _gather(self, room: int, now: float) -> list[Taken]:
+        """The next ones, as many as there is room for, that the neighbour table has room for, too."""
+        held = self._held
+        batch: list[Taken] = []
+        while held and len(batch) < room and self._admits(held[0], now):
+            batch.append(held.popleft())
+        while taken := self._spreader.take(room - len(batch)):
+            for one in taken:
+                host = one[0]
+                if host.is_on_link and not self._means.neighbours.admits(host.address, now):
+                    held.append(one)
+                else:
+                    batch.append(one)
+        return batch
+
+    def _admits(self, taken: Taken, now: float) -> bool:
+        host = taken[0]
+        return not host.is_on_link or self._means.neighbours.admits(host.address, now)
 
     def _start(self, host: Host, probe: Probe, now: float, jobs: list[Job]) -> bool:
         """Start a job and add it; False where the machine has no means for it at the moment."""
@@ -287,7 +289,6 @@ class Engine:
             job.begin(now)
         except OSError as error:
             if self._means.descriptors.exhausted():
-                self._held.appendleft((host, probe))
                 return False
             refusal = judge_local(error.errno or 0)
             self._settle(probe, host, Outcome(refusal.status, refusal.evidence))
@@ -296,12 +297,7 @@ class Engine:
         return True
 
     def _make_job(self, probe: Probe, host: Host) -> Job:
-        kind = self._kinds.get((probe.port, probe.protocol, probe.service))
-        if kind is not None and kind.is_plain:
-            return PlainTcpJob(self._loop, probe, host, self._means, None)
-        if kind is not None and kind.stream is not None and not isinstance(probe, FollowUp):
-            return TcpJob(self._loop, probe, host, self._means, kind.stream())
-        conversation = converse(probe, self._options)
+        conversation = self._kinds.of(probe).converse(probe, self._options)
         if probe.protocol is Protocol.ICMP:
             return self._make_echo(probe, host)
         if probe.protocol is Protocol.UDP and conversation is not None:
@@ -326,6 +322,8 @@ class Engine:
 
     def _collect(self) -> list[Answer]:
         """Take the outcomes of the jobs that have finished, and hand out all that there are."""
+        if self._first_tries is not None:
+            self._settle_all(self._first_tries.take_answered())
         finished, self._loop.finished = self._loop.finished, []
         ended, settle = self._running.discard, self._settle
         for job, outcome in finished:
@@ -334,9 +332,27 @@ class Engine:
         done, self._done = self._done, []
         return done
 
+    def _settle_all(self, answered: Iterable[Answered]) -> None:
+        """As ``_settle``, where no question can follow."""
+        done, enlist = self._done, self._spreader.enlist
+        before = len(done)
+        for host, kind, outcome in answered:
+            host.in_flight -= 1
+            if host.queue and not host.is_listed:
+                enlist(host)
+            address = host.address
+            if kind.greets_once:
+                self._greetings.remember(address, kind.question, outcome)
+            done.append((host.asked.pop(kind.question), address, outcome))
+            if self._twins:
+                done.extend((twin, address, outcome) for twin in self._take_twins(address, kind.question))
+            if not host.asked:
+                del self._hosts[address]
+        self._accepted -= len(done) - before
+
     def _settle(self, probe: Probe, host: Host, outcome: Outcome) -> None:
         self._spreader.release(host)
-        kind = self._kinds.get((probe.port, probe.protocol, probe.service)) or self._kind(probe)
+        kind = self._kinds.of(probe)
         address = host.address
         if not kind.is_plain:
             step = conclude(probe, outcome) if self._is_over else advance(probe, outcome, self._options)
@@ -347,16 +363,12 @@ class Engine:
             if step.probe is not probe:
                 probe = step.probe
                 self._further.pop((probe.index, address), None)
-                kind = self._kind(probe)
+                kind = self._kinds.of(probe)
             outcome = step.outcome
-        if kind.greets_once and outcome.status is ObservationStatus.OPEN:
-            self._greeted[address, kind.question] = outcome
-            if len(self._greeted) > constants.REMEMBERED_GREETINGS:
-                self._greeted.popitem(last=False)
-        twins = host.asked.pop(kind.question)
-        self._accepted -= len(twins)
-        for twin in twins:
-            self._done.append((twin, address, outcome))
+        if kind.greets_once:
+            self._greetings.remember(address, kind.question, outcome)
+        for one in (host.asked.pop(kind.question), *self._take_twins(address, kind.question)):
+            self._tell(one, address, outcome)
         if not host.asked:
             del self._hosts[address]
 
@@ -367,15 +379,14 @@ class Engine:
     def _give_up(self, source: Iterator[Probe]) -> Iterator[list[Answer]]:
         """The deadline has come: tell about everything that is left."""
         self._is_over = True
-        for job in list(self._running):
-            job.abandon(self._reason)
+        self._abandon(self._reason)
         told = self._collect()
         self._names.abandon()
         for host in self._hosts.values():
-            for twins in host.asked.values():
-                further = self._further.get((twins[0].index, host.address), twins[0])
-                for twin in twins:
-                    self._tell(twin, host.address, conclude(further, self._unprobed()).outcome)
+            for question, probe in host.asked.items():
+                outcome = conclude(self._further.get((probe.index, host.address), probe), self._unprobed()).outcome
+                for one in (probe, *self._take_twins(host.address, question)):
+                    self._tell(one, host.address, outcome)
         yield told + self._collect()
         unread: Iterator[Answer] = ((probe, None, self._unprobed()) for probe in source)
         while told := list(islice(unread, constants.LOOKAHEAD)):

@@ -19,7 +19,7 @@ from typing import NamedTuple
 from .._core.vocabulary import ObservationStatus, Protocol
 
 _TCP, _TCP_INFO = socket.IPPROTO_TCP, getattr(socket, "TCP_INFO", 0)
-_HAS_INFO = hasattr(socket, "TCP_INFO")
+HAS_INFO = hasattr(socket, "TCP_INFO")
 HAS_ERROR_QUEUE = hasattr(socket, "MSG_ERRQUEUE")
 IP_RECVERR = 11  # linux/in.h
 IPV6_RECVERR = 25  # linux/in6.h
@@ -181,7 +181,7 @@ def read_round_trip(sock: socket.SocketType) -> float | None:
 
     ``None`` for every other socket, and where the kernel does not tell.
     """
-    if not _HAS_INFO:
+    if not HAS_INFO:
         return None
     try:
         state, rtt_us, retransmits = _READ_OLD_INFO(sock.getsockopt(_TCP, _TCP_INFO, _OLD_INFO_BYTES))
@@ -192,7 +192,7 @@ def read_round_trip(sock: socket.SocketType) -> float | None:
 
 def _read_tcp_info(sock: socket.SocketType, most: int) -> bytes:
     """The kernel's struct tcp_info up to ``most`` octets, none where it does not tell."""
-    if not _HAS_INFO:
+    if not HAS_INFO:
         return b""
     try:
         return sock.getsockopt(_TCP, _TCP_INFO, most)

@@ -9,7 +9,8 @@ import select
 import socket
 import time
 from abc import ABC, abstractmethod
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
+from typing import Tuple
 
 from . import constants
 from .records import Endpoint, Outcome, Probe
@@ -17,7 +18,10 @@ from .spread import Host
 from .wheel import Wheel
 
 READABLE, WRITABLE, ERROR, HUNG_UP = 1, 4, 8, 16  # the same numbers in poll(2) and epoll(7)
-_EDGES = 1 << 31  # epoll(7), EPOLLET: tell of what changes, and not again of what still is
+BROKEN = ERROR | HUNG_UP
+# epoll(7), EPOLLET: tell of what changes, and not again of what still is.
+STREAM_EVENTS = READABLE | WRITABLE | 1 << 31
+Event = Tuple[int, int]  # a descriptor, and what it is ready for
 
 
 class Watcher(ABC):
@@ -67,18 +71,36 @@ class Job(Watcher):
             self.loop.finished.append((self, outcome))
 
 
+class Crowd(ABC):
+    """Many descriptors with one watcher, which keeps their timers as well."""
+
+    @abstractmethod
+    def serve(self, events: Sequence[Event], now: float) -> Sequence[Event]:
+        """See to the own ones of these events; what is left is of others."""
+
+    @abstractmethod
+    def wait_s(self, now: float, longest_s: float) -> float:
+        """How long one may sleep until something is due, at most ``longest_s``."""
+
+    @abstractmethod
+    def expired(self, now: float) -> Sequence[Job]:
+        """Jobs whose timers are to be set from now on."""
+
+
 class Loop:
     """epoll where there is one, poll elsewhere; a timing wheel; and the jobs that have finished."""
 
     def __init__(self) -> None:
         self._poller: _Epoll | _Poll = _Epoll() if hasattr(select, "epoll") else _Poll()
+        self.register = self._poller.register
         self._watchers: dict[int, Watcher] = {}  # by descriptor
         self._wheel: Wheel[Job] = Wheel(time.monotonic())
+        self.crowd: Crowd | None = None
         self.finished: list[tuple[Job, Outcome]] = []
 
     def watch(self, fd: int, mask: int, watcher: Watcher) -> None:
         """Tell ``watcher`` when the descriptor is ready for any of ``mask``; errors are always told."""
-        self._poller.register(fd, mask)
+        self.register(fd, mask)
         self._watchers[fd] = watcher
 
     def watch_stream(self, fd: int, watcher: Watcher) -> None:
@@ -86,7 +108,11 @@ class Loop:
 
         What has come must then be read to its end: it may not be told of again.
         """
-        self._poller.register(fd, self._poller.of_a_stream)
+        self.register(fd, self._poller.of_a_stream)
+        self._watchers[fd] = watcher
+
+    def hand(self, fd: int, watcher: Watcher) -> None:
+        """What is registered already is this watcher's from now on."""
         self._watchers[fd] = watcher
 
     def listen(self, fd: int) -> None:
@@ -119,14 +145,19 @@ class Loop:
     def turn(self, longest_s: float) -> None:
         """Wait for at most ``longest_s``, serve what is ready, wake what is due."""
         before = time.monotonic()
-        events = self._poller.poll(self._wheel.wait_s(before, longest_s))
+        crowd = self.crowd
+        if crowd is not None:
+            longest_s = crowd.wait_s(before, longest_s)
+        events: Sequence[Event] = self._poller.poll(self._wheel.wait_s(before, longest_s))
         now = time.monotonic()
-        for fd, mask in events:
+        for fd, mask in events if crowd is None else crowd.serve(events, now):
             watcher = self._watchers.get(fd)
             if watcher is not None:
                 watcher.ready(fd, mask, now)
         # The clock from before the wait: an answer that was there in time is never overtaken by its own time-out.
         waiting = [job for job in self._wheel.expired(before) if not job.is_done]
+        if crowd is not None:
+            waiting += [job for job in crowd.expired(before) if not job.is_done]
         for job in waiting:
             if job.due <= before and not job.is_done:
                 job.wake(now)
@@ -144,7 +175,7 @@ class _Epoll:
     # Unless a child process, forked meanwhile, still has it: then a closed descriptor may be told of once more, maybe
     # under the number of a new one. Watchers look for themselves what is there.
     forgets_what_is_closed = True
-    of_a_stream = READABLE | WRITABLE | _EDGES
+    of_a_stream = STREAM_EVENTS
 
     def __init__(self) -> None:
         epoll = select.epoll()

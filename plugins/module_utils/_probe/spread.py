@@ -5,8 +5,9 @@
 
 from __future__ import annotations
 
+import socket
 from collections import deque
-from typing import Dict, List, Optional, Tuple
+from typing import Dict, Optional, Tuple
 
 from .._core.vocabulary import ObservationStatus
 from .records import Endpoint, Probe
@@ -36,12 +37,13 @@ class Host:
 
     __slots__ = (
         "address", "asked", "control", "control_tries", "control_until", "endpoint", "in_flight", "is_alive",
-        "is_listed", "is_on_link", "next_udp", "queue", "source", "subnet",
+        "is_ipv4", "is_listed", "is_on_link", "next_udp", "queue", "source", "subnet",
     )  # fmt: skip
 
     def __init__(self, endpoint: Endpoint, subnet: Subnet, *, is_on_link: bool, source: str | None) -> None:
         self.endpoint = endpoint
         self.address = endpoint.address  # as it was given
+        self.is_ipv4 = endpoint.family == socket.AF_INET
         self.subnet = subnet
         self.is_on_link = is_on_link
         self.source = source
@@ -52,8 +54,8 @@ class Host:
         self.control: ObservationStatus | None = None
         self.control_tries = 0
         self.control_until = self.next_udp = 0.0
-        # What is queued or in flight, each with the probes that ask the same: one job works for all of them.
-        self.asked: Dict[Question, List[Probe]] = {}  # noqa: UP006
+        # What is queued or in flight. Where several probes ask the same, the first is made for all of them.
+        self.asked: Dict[Question, Probe] = {}  # noqa: UP006
 
 
 Taken = Tuple[Host, Probe]
@@ -80,30 +82,35 @@ class Spreader:
         """Queue a probe behind the others of its host."""
         host.queue.append(probe)
         if not host.is_listed:
-            self._list(host)
+            self.enlist(host)
 
-    def take(self) -> Taken | None:
-        """The next probe and its host, or ``None`` if every host with probes has its share in flight."""
-        if not self._turn:
-            return None
-        subnet = self._turn.popleft()
-        host = subnet.ready.popleft()
-        if subnet.ready:
-            self._turn.append(subnet)
-        probe = host.queue.popleft()
-        host.in_flight += 1
-        host.is_listed = False
-        if host.queue:
-            self._list(host)
-        return host, probe
+    def take(self, most: int) -> list[Taken]:
+        """The next probes, each with its host; fewer if every host with probes has its share in flight."""
+        turn, per_host = self._turn, self._per_host
+        taken: list[Taken] = []
+        while turn and len(taken) < most:
+            subnet = turn.popleft()
+            ready = subnet.ready
+            host = ready.popleft()
+            queue = host.queue
+            taken.append((host, queue.popleft()))
+            host.in_flight += 1
+            if queue and host.in_flight < per_host:
+                ready.append(host)
+            else:
+                host.is_listed = False
+            if ready:
+                turn.append(subnet)
+        return taken
 
     def release(self, host: Host) -> None:
         """A probe of this host is done."""
         host.in_flight -= 1
         if host.queue and not host.is_listed:
-            self._list(host)
+            self.enlist(host)
 
-    def _list(self, host: Host) -> None:
+    def enlist(self, host: Host) -> None:
+        """It has something queued: give it a turn, unless it has its share in flight."""
         if host.in_flight >= self._per_host:
             return
         host.is_listed = True

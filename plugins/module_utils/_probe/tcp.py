@@ -11,7 +11,7 @@ import struct
 from contextlib import suppress
 from typing import Dict, Tuple
 
-from .._core.vocabulary import ObservationStatus, ServiceStatus
+from .._core.vocabulary import ObservationStatus
 from . import constants
 from .dialogue import StreamJob
 from .guards import Means
@@ -28,22 +28,20 @@ from .judge import (
     read_round_trip,
     read_tcp_info,
 )
-from .loop import ERROR, HUNG_UP, READABLE, WRITABLE, Loop
-from .protocols.base import Conversation, Evidence
-from .records import Outcome, Probe
+from .loop import BROKEN, READABLE, WRITABLE, Loop
+from .protocols.base import Answer, Conversation, Evidence
+from .records import Probe
 from .spread import Host
 
 _NON_BLOCKING = getattr(socket, "SOCK_NONBLOCK", 0)
-_STREAM = socket.SOCK_STREAM | _NON_BLOCKING
+STREAM = socket.SOCK_STREAM | _NON_BLOCKING
 _IPV4 = socket.AF_INET
-_OPEN, _NOT_CHECKED = ObservationStatus.OPEN, ServiceStatus.NOT_CHECKED
-_BROKEN = ERROR | HUNG_UP
-_UNDER_WAY = frozenset({0, errno.EINPROGRESS})
+UNDER_WAY = frozenset({0, errno.EINPROGRESS})
 _BIND_ADDRESS_NO_PORT = 24  # linux/in.h: the port is chosen on connect, so that each can serve many destinations
-_RESET_ON_CLOSE = struct.pack("ii", 1, 0)  # socket(7), SO_LINGER: no TIME_WAIT is left behind
+RESET_ON_CLOSE = struct.pack("ii", 1, 0)  # socket(7), SO_LINGER: no TIME_WAIT is left behind
 _NO_SOURCE = frozenset({"0.0.0.0", "::"})  # what the kernel calls the address of a socket that found no route
 # A reset makes these write an error into their log, where a tidy end is a line among many.
-_LOGIN_SERVICES = frozenset({"ssh"})
+LOGIN_SERVICES = frozenset({"ssh"})
 
 
 class TcpJob(StreamJob):
@@ -75,6 +73,26 @@ class TcpJob(StreamJob):
         self._begun = now
         self._try(now)
 
+    def take_over(self, fd: int, sock: socket.SocketType, begun: float) -> None:
+        """The first SYN was sent at ``begun``, before there was a job for it."""
+        self._sockets[fd] = (sock, begun)
+        self._begun = self._try_begun = begun
+        self.tries = 1
+        self.due = begun + constants.FLOOR_S
+        self.loop.hand(fd, self)
+
+    def go_on_talking(self, rtt_s: float, asked: float) -> None:
+        """The try that was taken over was answered, and the first question was put at ``asked``."""
+        self._rtt_s = rtt_s
+        self._is_connected = True
+        self.due = asked + (self._conversation.patience_s if self._conversation else 0)
+
+    def hear(self, fd: int, data: bytes, broken: int, said: Answer = None) -> None:
+        """Go on behind what came, which the dialogue answers by ``said``."""
+        sock = self._sockets[fd][0]
+        self._weigh(sock, data, broken, said)
+        self._read(sock)
+
     def wake(self, now: float) -> None:
         """The wait for this try, or for the service, is over, unless the estimate has grown meanwhile."""
         if self._is_connected:
@@ -101,7 +119,7 @@ class TcpJob(StreamJob):
         if self._is_connected:
             self._read(sock)
             return
-        if not mask & _BROKEN:
+        if not mask & BROKEN:
             self._answered(fd, mask, now)
             return
         info = read_tcp_info(sock)  # before SO_ERROR, which resets what it counts
@@ -149,7 +167,7 @@ class TcpJob(StreamJob):
         family, address, scope = host.endpoint
         port = self.probe.port or 0
         source = means.options.source_address
-        sock = socket.SocketType(family, _STREAM)
+        sock = socket.SocketType(family, STREAM)
         fd = sock.fileno()
         self._sockets[fd] = (sock, now)
         means.descriptors.open += 1
@@ -157,7 +175,7 @@ class TcpJob(StreamJob):
             if HAS_ERROR_QUEUE:
                 sock.setsockopt(*ERRORS_WANTED[family])
             if source is not None or not _NON_BLOCKING:
-                _prepare(sock, source)
+                prepare(sock, source)
             number = sock.connect_ex((address, port) if family == _IPV4 else (address, port, 0, scope))
         except OSError as error:
             number = error.errno or errno.EINVAL
@@ -169,8 +187,8 @@ class TcpJob(StreamJob):
         self._try_begun = now
         self.due = now + constants.FLOOR_S
         if host.source is None:
-            host.source = _address_of(sock)
-        if number not in _UNDER_WAY:
+            host.source = address_of(sock)
+        if number not in UNDER_WAY:
             self._refused(sock, number, None, None)
         elif self._conversation is None:
             self.loop.watch(fd, WRITABLE, self)
@@ -198,8 +216,8 @@ class TcpJob(StreamJob):
         sock = self._sockets[fd][0]
         conversation = self._conversation
         if conversation is None:
-            if self.probe.service not in _LOGIN_SERVICES:
-                sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET_ON_CLOSE)
+            if self.probe.service not in LOGIN_SERVICES:
+                sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, RESET_ON_CLOSE)
             self._end(ObservationStatus.OPEN, "connected, and reset at once" if broken else "connected")
         elif broken:
             self._read(sock, broken)
@@ -249,15 +267,18 @@ class TcpJob(StreamJob):
                 data = b""
             except OSError as error:
                 data, broken = b"", error.errno or errno.EIO
-            answer = conversation.receive(data) if data else None
-            if isinstance(answer, Evidence):
-                self._told(answer, answer.text)
-            elif broken:
-                self._conclude(f"before the connection broke ({errno.errorcode.get(broken, broken)})", hung_up=True)
-            elif not data:
-                self._conclude("before the host closed the connection", hung_up=True)
-            elif answer is not None:
-                self._send(sock, answer)
+            self._weigh(sock, data, broken, conversation.receive(data) if data else None)
+
+    def _weigh(self, sock: socket.SocketType, data: bytes, broken: int, said: Answer) -> None:
+        """What follows from something that came, or from the end of the connection."""
+        if isinstance(said, Evidence):
+            self._told(said, said.text)
+        elif broken:
+            self._conclude(f"before the connection broke ({errno.errorcode.get(broken, broken)})", hung_up=True)
+        elif not data:
+            self._conclude("before the host closed the connection", hung_up=True)
+        elif said is not None:
+            self._send(sock, said)
 
     def _send(self, sock: socket.SocketType, payload: bytes) -> None:
         if not payload:
@@ -280,7 +301,7 @@ class TcpJob(StreamJob):
         self._means.descriptors.open -= 1
 
 
-def _prepare(sock: socket.SocketType, source: str | None) -> None:
+def prepare(sock: socket.SocketType, source: str | None) -> None:
     """What most sockets need no call for. Raises OSError."""
     if not _NON_BLOCKING:
         sock.setblocking(False)
@@ -290,7 +311,7 @@ def _prepare(sock: socket.SocketType, source: str | None) -> None:
         sock.bind((source, 0))
 
 
-def _address_of(sock: socket.SocketType) -> str | None:
+def address_of(sock: socket.SocketType) -> str | None:
     """The own address of a socket, or ``None`` if it found no route to take it from."""
     address = str(sock.getsockname()[0])
     return None if address in _NO_SOURCE else address
@@ -301,32 +322,3 @@ def _round_trip(info: TcpInfo | None, elapsed_s: float) -> float | None:
     if info is None:
         return elapsed_s
     return None if info.retransmits else info.rtt_s or elapsed_s
-
-
-class PlainTcpJob(TcpJob):
-    """A connection alone is the answer. What happens to most of them takes few steps here; all else is as there."""
-
-    __slots__ = ()
-
-    def ready(self, fd: int, mask: int, now: float) -> None:
-        """The first SYN was answered by the first SYN-ACK; anything else is judged as usual."""
-        sock, begun = self._sockets[fd]
-        rtt_s = read_round_trip(sock) if mask == WRITABLE and len(self._sockets) == 1 else None
-        if rtt_s is None:
-            TcpJob.ready(self, fd, mask, now)
-            return
-        rtt_s = rtt_s or now - begun
-        host, loop = self.host, self.loop
-        host.is_alive = True
-        if host.is_on_link:
-            self._means.neighbours.answered(host.address)
-        host.subnet.round_trips.measured(rtt_s)
-        if self.probe.service not in _LOGIN_SERVICES:
-            sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET_ON_CLOSE)
-        loop.drop(fd, sock)
-        self._sockets.clear()
-        self._means.descriptors.open -= 1
-        self.is_done = True
-        # As Outcome(...) does, which takes five times as long.
-        outcome = tuple.__new__(Outcome, (_OPEN, "connected", _NOT_CHECKED, rtt_s, self.tries, host.source, None))
-        loop.finished.append((self, outcome))

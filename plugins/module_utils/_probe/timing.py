@@ -9,33 +9,32 @@ from . import constants
 
 
 class RoundTrips:
-    """The measured round trips of a subnet, and the time-out that follows from them, never above ``longest_s``.
+    """The measured round trips of a subnet, and the time-out that follows from them, never above ``longest_s``."""
 
-    ``timeout_s`` is how long to wait for an answer from there before asking again.
-    """
-
-    __slots__ = ("_count", "_longest_s", "_smooth_s", "_variance_s", "timeout_s")
+    __slots__ = ("_count", "_longest_s", "_smooth_s", "_variance_s")
 
     def __init__(self, longest_s: float) -> None:
         self._longest_s = longest_s
         self._count = 0
         self._smooth_s = self._variance_s = 0.0
-        self.timeout_s = min(constants.INITIAL_S, longest_s)
 
     def measured(self, rtt_s: float) -> None:
         """Take one round trip into the estimate (RFC 6298, 2.2 and 2.3)."""
-        self._count += 1
-        if self._count == 1:
+        if self._count:
+            smooth_s, variance_s = self._smooth_s, self._variance_s
+            self._variance_s = variance_s + constants.VARIANCE_SMOOTHING * (abs(smooth_s - rtt_s) - variance_s)
+            self._smooth_s = smooth_s + constants.SMOOTHING * (rtt_s - smooth_s)
+        else:
             self._smooth_s, self._variance_s = rtt_s, rtt_s / 2
-            return
-        self._variance_s += constants.VARIANCE_SMOOTHING * (abs(self._smooth_s - rtt_s) - self._variance_s)
-        self._smooth_s += constants.SMOOTHING * (rtt_s - self._smooth_s)
-        if self._count >= constants.SAMPLES_NEEDED:
-            usual_s = self._smooth_s + constants.VARIANCE_FACTOR * self._variance_s
-            wait_s = constants.SAFETY_FACTOR * usual_s
-            if wait_s < constants.FLOOR_S:
-                wait_s = constants.FLOOR_S
-            self.timeout_s = wait_s if wait_s < self._longest_s else self._longest_s
+        self._count += 1
+
+    @property
+    def timeout_s(self) -> float:
+        """How long to wait for an answer from there before asking again."""
+        if self._count < constants.SAMPLES_NEEDED:
+            return min(constants.INITIAL_S, self._longest_s)
+        usual_s = self._smooth_s + constants.VARIANCE_FACTOR * self._variance_s
+        return min(max(constants.SAFETY_FACTOR * usual_s, constants.FLOOR_S), self._longest_s)
 
 
 def subnet_of(address: str) -> str:

@@ -135,23 +135,32 @@ def parse_places(source: Iterable[str], number: int = 0, count: int = 1) -> Iter
     Of ``count`` shares only the one with this ``number``: all probes of an address belong to the same.
     """
     known: dict[str, Probe] = {}  # by what stands behind the address: few different ones, of many addresses
-    index = 0
-    for line in source:
-        words = line.split(None, 1)
-        if not words or line.startswith("#"):
-            continue
-        address = words[0]
-        if share_of(address, count) == number:
-            question = words[1] if len(words) == 2 else ""
+    last, is_mine = "", False
+    for index, (address, question) in enumerate(_split(source)):
+        if address is not last:
+            last, is_mine = address, share_of(address, count) == number
+        if is_mine:
             like = known.get(question)
             if like is None:
-                probe = parse_place(line, index)
+                like = parse_place(f"{address} {question}", index)
                 if len(known) < _KNOWN:
-                    known[question] = probe
-            else:
-                probe = Probe(index, address, like.requirement, address, like.protocol, like.port, like.service)
-            yield probe
-        index += 1
+                    known[question] = like
+            yield Probe(index, address, like.requirement, address, like.protocol, like.port, like.service)
+
+
+def _split(source: Iterable[str]) -> Iterator[tuple[str, str]]:
+    """The address of each line, the same object while it stays the same, and what stands behind it."""
+    address, start, size = "", "\0", 1  # no text has that
+    for line in source:
+        if line.startswith(start):
+            yield address, line[size:]
+            continue
+        words = line.split(None, 1)
+        if words and not line.startswith("#"):
+            address = words[0]
+            start = f"{address} "
+            size = len(start)
+            yield address, words[1] if len(words) == 2 else ""
 
 
 class Places:
@@ -163,15 +172,13 @@ class Places:
     def __init__(self, path: str) -> None:
         self._path = path
         self._count = 0
-        are_addresses, known = True, ""
+        are_addresses, last = True, ""
         with open(path, encoding="utf-8") as file:
-            for line in file:
-                words = line.split(None, 1)
-                if words and not line.startswith("#"):
-                    self._count += 1
-                    if words[0] != known:
-                        known = words[0]
-                        are_addresses = are_addresses and parse_endpoint(known) is not None
+            for address, _question in _split(file):
+                self._count += 1
+                if address is not last:
+                    last = address
+                    are_addresses = are_addresses and parse_endpoint(address) is not None
         self.processes = processes_for(self._count) if are_addresses else 1
 
     def __len__(self) -> int:

@@ -10,7 +10,7 @@ import socket
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 
 import pytest
 from ansible_collections.agentless.audit_ports.plugins.module_utils._core.records import Observation, to_result
@@ -19,10 +19,14 @@ from ansible_collections.agentless.audit_ports.plugins.module_utils._core.vocabu
     Protocol,
     ServiceStatus,
 )
-from ansible_collections.agentless.audit_ports.plugins.module_utils._probe import constants, engine, icmp, tcp
+from ansible_collections.agentless.audit_ports.plugins.module_utils._probe import constants, engine, icmp
 from ansible_collections.agentless.audit_ports.plugins.module_utils._probe.engine import Engine
+from ansible_collections.agentless.audit_ports.plugins.module_utils._probe.first_tries import FirstTries
 from ansible_collections.agentless.audit_ports.plugins.module_utils._probe.names import parse_endpoint
 from ansible_collections.agentless.audit_ports.plugins.module_utils._probe.records import Endpoint, Probe, ProbeOptions
+from ansible_collections.agentless.audit_ports.plugins.module_utils._probe.spread import Taken
+
+from tests.unit.plugins.module_utils._probe.listening import listening
 
 pytestmark = pytest.mark.timeout(30)
 
@@ -37,24 +41,12 @@ def _run(*probes: Probe, **options: object) -> dict[int, Observation]:
 
 @contextmanager
 def _listening(banner: bytes = b"") -> Iterator[int]:
-    with socket.create_server(("127.0.0.1", 0)) as listener:
+    def serve(peer: socket.socket) -> None:
+        peer.sendall(banner)
+        peer.recv(1)
 
-        def serve() -> None:
-            while True:
-                try:
-                    peer, _address = listener.accept()
-                except OSError:
-                    return
-                with peer, suppress(OSError):
-                    peer.settimeout(5)
-                    peer.sendall(banner)
-                    peer.recv(1)
-
-        thread = threading.Thread(target=serve, daemon=True)
-        thread.start()
-        yield int(listener.getsockname()[1])
-        listener.shutdown(socket.SHUT_RDWR)
-        thread.join(5)
+    with listening(serve) as port:
+        yield port
 
 
 def _free_port() -> int:
@@ -127,13 +119,13 @@ def test_memory_does_not_hold_the_input(monkeypatch: pytest.MonkeyPatch) -> None
 def test_greeted_once_however_late_the_second_asks(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(constants, "LOOKAHEAD", 1)
     begun: list[int] = []
-    begin = tcp.TcpJob.begin
+    start = FirstTries.start
 
-    def begin_and_note(job: tcp.TcpJob, now: float) -> None:
-        begun.append(job.probe.index)
-        begin(job, now)
+    def start_and_note(tries: FirstTries, batch: list[Taken], now: float) -> list[Taken]:
+        begun.extend(probe.index for _host, probe in batch)
+        return start(tries, batch, now)
 
-    monkeypatch.setattr(tcp.TcpJob, "begin", begin_and_note)
+    monkeypatch.setattr(FirstTries, "start", start_and_note)
     with _listening(b"SSH-2.0-x_1\r\n") as port:
         found = _run(_probe(0, port, service="ssh"), _probe(1, _free_port()), _probe(2, port, service="ssh"))
     assert begun == [0, 1]

@@ -107,15 +107,14 @@ def test_spreader_keeps_cap_and_order(items: list[tuple[int, int]], cap: int, ch
     flying: list[Host] = []
     taken: list[tuple[Host, int]] = []
     while True:
-        found = spreader.take()
-        if found is not None:
-            host, probe = found
+        found = spreader.take(chance.randint(1, 3))
+        for host, probe in found:
             flying.append(host)
             taken.append((host, probe.index))
             assert flying.count(host) <= cap
-        if flying and (found is None or chance.random() < 0.4):
+        if flying and (not found or chance.random() < 0.4):
             spreader.release(flying.pop(chance.randrange(len(flying))))
-        elif found is None:
+        elif not found:
             break
     assert sorted(number for _host, number in taken) == list(range(len(items)))
     for host in hosts.values():
@@ -130,9 +129,9 @@ def test_spreader_takes_turns() -> None:
             host = _host(spreader, subnet, last)
             for number in range(2):
                 spreader.add(host, _probe(100 * subnet + 10 * last + number))
-    order = [found[1].index for found in (spreader.take() for _turn in range(8)) if found]
+    order = [probe.index for most in (3, 1, 9) for _host, probe in spreader.take(most)]
     assert order == [110, 210, 120, 220, 111, 211, 121, 221]
-    assert spreader.take() is None
+    assert spreader.take(1) == []
 
 
 def test_bucket_keeps_the_rate() -> None:

@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import errno
 import socket
 import sys
 import time
@@ -13,11 +14,13 @@ import pytest
 from ansible_collections.agentless.audit_ports.plugins.module_utils._core.vocabulary import ObservationStatus, Protocol
 from ansible_collections.agentless.audit_ports.plugins.module_utils._probe import constants
 from ansible_collections.agentless.audit_ports.plugins.module_utils._probe.engine import Engine
+from ansible_collections.agentless.audit_ports.plugins.module_utils._probe.first_tries import FirstTries
 from ansible_collections.agentless.audit_ports.plugins.module_utils._probe.guards import Means
-from ansible_collections.agentless.audit_ports.plugins.module_utils._probe.loop import ERROR, WRITABLE, Loop
+from ansible_collections.agentless.audit_ports.plugins.module_utils._probe.kinds import Kinds
+from ansible_collections.agentless.audit_ports.plugins.module_utils._probe.loop import ERROR, WRITABLE, Job, Loop
 from ansible_collections.agentless.audit_ports.plugins.module_utils._probe.names import parse_endpoint
 from ansible_collections.agentless.audit_ports.plugins.module_utils._probe.records import Probe, ProbeOptions
-from ansible_collections.agentless.audit_ports.plugins.module_utils._probe.spread import Host, Subnet
+from ansible_collections.agentless.audit_ports.plugins.module_utils._probe.spread import Host, Subnet, Taken
 from ansible_collections.agentless.audit_ports.plugins.module_utils._probe.tcp import TcpJob
 from ansible_collections.agentless.audit_ports.plugins.module_utils._probe.timing import RoundTrips
 
@@ -62,6 +65,59 @@ def test_an_event_of_a_former_socket_is_no_answer(silent: Probe, mask: int) -> N
     job.abandon("twice")
     assert len(loop.finished) == 1
     assert means.descriptors.open == 0
+    loop.close()
+
+
+def _first_tries(*probes: Probe) -> tuple[Loop, FirstTries, list[Taken], set[Job]]:
+    """Tries of these probes, and those that are left."""
+    loop, running, kinds = Loop(), set[Job](), Kinds(ProbeOptions())
+    endpoint = parse_endpoint(probes[0].address)
+    assert endpoint is not None
+    host = Host(endpoint, Subnet(RoundTrips(2.0)), is_on_link=False, source=None)
+    for probe in probes:
+        kinds.of(probe)
+    tries = loop.crowd = FirstTries(loop, Means.of_this_machine(ProbeOptions(), time.monotonic()), kinds, running)
+    return loop, tries, tries.start([(host, probe) for probe in probes], time.monotonic()), running
+
+
+@pytest.mark.parametrize("mask", [WRITABLE, WRITABLE | ERROR])
+def test_an_event_of_a_former_socket_answers_no_first_try(silent: Probe, mask: int) -> None:
+    loop, tries, _left, running = _first_tries(silent)
+    fd = next(iter(tries._flying))
+    assert tries.serve([(fd, mask), (fd + 1, mask)], time.monotonic()) == [(fd + 1, mask)]
+    assert tries.take_answered() == []
+    assert [job.is_done for job in running] == [False]
+    running.pop().abandon("the test ends")
+    assert tries._means.descriptors.open == 0
+    loop.close()
+
+
+def test_a_first_try_that_nobody_answers_goes_on_as_a_job(silent: Probe) -> None:
+    """When the shortest wait is over, with the SYN that was sent; also where its descriptor was used again."""
+    datagram = silent.__class__(1, "host", "r", silent.address, Protocol.UDP, 1, "snmp")
+    loop, tries, left, running = _first_tries(silent, datagram)
+    assert [probe for _host, probe in left] == [datagram]
+    sent = tries._sent[0][0]
+    assert 0 < tries.wait_s(sent, 5.0) <= constants.FLOOR_S
+    assert tries.expired(sent + constants.FLOOR_S / 2) == []
+    late = tries.expired(sent + constants.FLOOR_S)
+    assert set(late) == running
+    assert [(job.probe, job.tries, job.due) for job in late] == [(silent, 1, sent + constants.FLOOR_S)]
+    assert len(tries) == 0
+    assert tries.wait_s(sent, 5.0) == 5.0
+    late[0].abandon("the test ends")
+    assert "1 SYN" in loop.finished[0][1].evidence
+    loop.close()
+
+
+def test_first_tries_without_descriptors_are_left(silent: Probe, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(*_arguments: object) -> socket.SocketType:
+        raise OSError(errno.EMFILE, "no more")
+
+    monkeypatch.setattr(socket, "SocketType", refuse)
+    loop, tries, left, running = _first_tries(silent, silent)
+    assert [probe for _host, probe in left] == [silent, silent]
+    assert (len(tries), running, tries._means.descriptors.open) == (0, set(), 0)
     loop.close()
 
 

@@ -1,0 +1,242 @@
+# Copyright: agentless.audit_ports contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""TCP probes that take the usual course, many at a time: a SYN, its answer, and at most one question and one reply.
+
+Most ports answer the first SYN, and most services tell by the first thing they say what they are. Such a probe is no
+job of its own, with sockets and timers: it is one entry in a table, and all that a turn of the loop brings is seen to
+in one go. Where more comes of it (a refusal, silence, a longer dialogue) a job goes on from there. Only on Linux.
+"""
+
+from __future__ import annotations
+
+import errno
+import select
+import socket
+from collections import deque
+from collections.abc import Iterable
+from typing import Dict, List, Set, Tuple
+
+from .._core.vocabulary import ObservationStatus, ServiceStatus
+from . import constants
+from .followups import FollowUp
+from .guards import Means
+from .judge import ERRORS_WANTED, HAS_ERROR_QUEUE, HAS_INFO, read_round_trip
+from .kinds import Kind, Kinds
+from .loop import BROKEN, READABLE, STREAM_EVENTS, WRITABLE, Crowd, Event, Job, Loop
+from .protocols.base import Conversation, Evidence
+from .records import Outcome, Probe
+from .spread import Host, Taken
+from .tcp import LOGIN_SERVICES, RESET_ON_CLOSE, STREAM, UNDER_WAY, TcpJob, address_of, prepare
+
+_Try = Tuple[int, socket.SocketType, Host, Probe, Kind, float]  # its descriptor first, last when the SYN was sent
+_Talk = Tuple[_Try, Conversation, float]  # a try that was answered, what is being asked, and the round trip in seconds
+Answered = Tuple[Host, Kind, Outcome]
+
+IS_POSSIBLE = hasattr(select, "epoll") and HAS_ERROR_QUEUE and HAS_INFO
+_OPEN, _NOT_CHECKED = ObservationStatus.OPEN, ServiceStatus.NOT_CHECKED
+
+
+class FirstTries(Crowd):
+    """All that take the usual course; the jobs that go on from it are added to ``running``."""
+
+    def __init__(self, loop: Loop, means: Means, kinds: Kinds, running: Set[Job]) -> None:  # noqa: UP006
+        self._loop = loop
+        self._means = means
+        self._kinds = kinds
+        self._running = running
+        self._flying: Dict[int, _Try] = {}  # noqa: UP006 by descriptor
+        self._talking: Dict[int, _Talk] = {}  # noqa: UP006 by descriptor
+        # What was begun in one turn is together, the earliest first.
+        self._sent: deque[tuple[float, list[_Try]]] = deque()
+        self._asked: deque[tuple[float, list[_Talk]]] = deque()
+        self._handed: List[Job] = []  # noqa: UP006 whose timers nobody has set yet
+        self._answered: List[Answered] = []  # noqa: UP006
+
+    def __len__(self) -> int:
+        return len(self._flying) + len(self._talking)
+
+    def start(self, batch: Iterable[Taken], now: float) -> list[Taken]:
+        """Send a SYN for all that ask for a connection; what is left is no such probe, or could not be sent."""
+        kind_of, flying, register = self._kinds.get, self._flying, self._loop.register
+        source, new, ipv4_errors = self._means.options.source_address, socket.SocketType, ERRORS_WANTED[socket.AF_INET]
+        sent: list[_Try] = []
+        left: list[Taken] = []
+        for taken in batch:
+            host, probe = taken
+            kind = kind_of((probe.port, probe.protocol, probe.service))
+            if kind is None or not kind.is_stream:
+                left.append(taken)
+                continue
+            try:
+                if host.is_ipv4 and source is None:
+                    sock = new(socket.AF_INET, STREAM)
+                    sock.setsockopt(*ipv4_errors)
+                    number = sock.connect_ex((host.address, probe.port))
+                else:
+                    sock = _socket_to(host.endpoint.family, source)
+                    number = sock.connect_ex(host.endpoint.at(probe.port or 0))
+            except OSError:
+                left.append(taken)
+                continue
+            if number not in UNDER_WAY:
+                sock.close()
+                left.append(taken)
+                continue
+            fd = sock.fileno()
+            flying[fd] = one = (fd, sock, host, probe, kind, now)
+            register(fd, WRITABLE if kind.is_plain else STREAM_EVENTS)
+            sent.append(one)
+            if host.source is None:
+                host.source = address_of(sock)
+        if sent:
+            self._sent.append((now, sent))
+            self._means.descriptors.open += len(sent)
+            self._means.bucket.spent += len(sent)
+        return left
+
+    def serve(self, events: Iterable[Event], now: float) -> list[Event]:
+        """See to what is told of the own descriptors; what is left is of others."""
+        flying, talking, answered = self._flying, self._talking, self._answered
+        before = len(answered)
+        asked: list[_Talk] = []
+        left: list[Event] = []
+        for event in events:
+            fd, mask = event
+            one = flying.get(fd)
+            if one is None:
+                if fd in talking:
+                    self._hear(fd, mask, now)
+                else:
+                    left.append(event)
+                continue
+            _fd, sock, host, probe, kind, begun = one
+            rtt_s = None if mask & BROKEN else read_round_trip(sock)
+            if rtt_s is None:
+                self._go_on(one).ready(fd, mask, now)
+                continue
+            rtt_s = rtt_s or now - begun
+            host.is_alive = True
+            if host.is_on_link:
+                self._means.neighbours.answered(host.address)
+            host.subnet.round_trips.measured(rtt_s)
+            if not kind.is_plain:
+                asked.append(self._ask(one, mask, rtt_s, now))
+                continue
+            if probe.service not in LOGIN_SERVICES:
+                sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, RESET_ON_CLOSE)
+            sock.close()
+            del flying[fd]
+            # As Outcome(...) does, which takes five times as long.
+            outcome = tuple.__new__(Outcome, (_OPEN, "connected", _NOT_CHECKED, rtt_s, 1, host.source, None))
+            answered.append((host, kind, outcome))
+        if asked:
+            self._asked.append((now, asked))
+        self._means.descriptors.open -= len(answered) - before
+        return left
+
+    def wait_s(self, now: float, longest_s: float) -> float:
+        """How long until the earliest must be looked after, at most ``longest_s``."""
+        for waiting in (self._sent, self._asked):
+            if waiting:
+                longest_s = min(max(waiting[0][0] + constants.FLOOR_S - now, 0.0), longest_s)
+        return longest_s
+
+    def expired(self, now: float) -> list[Job]:
+        """The jobs that go on since the last look; nobody is waited for here longer than the shortest wait."""
+        while self._sent and self._sent[0][0] + constants.FLOOR_S <= now:
+            _begun, tries = self._sent.popleft()
+            for one in tries:
+                if self._flying.get(one[0]) is one:
+                    self._go_on(one)
+        while self._asked and self._asked[0][0] + constants.FLOOR_S <= now:
+            begun, talks = self._asked.popleft()
+            for talk in talks:
+                if self._talking.get(talk[0][0]) is talk:
+                    self._talk_on(talk, begun)
+        handed, self._handed = self._handed, []
+        return handed
+
+    def take_answered(self) -> list[Answered]:
+        """Those that are over since the last time."""
+        answered, self._answered = self._answered, []
+        return answered
+
+    def all_as_jobs(self, now: float) -> None:
+        """Nothing more is waited for."""
+        self._sent.clear()
+        self._asked.clear()
+        for one in list(self._flying.values()):
+            self._go_on(one)
+        for talk in list(self._talking.values()):
+            self._talk_on(talk, now)
+
+    def _ask(self, one: _Try, mask: int, rtt_s: float, now: float) -> _Talk:
+        """The service is there: put the first question to it, and hear what it says already."""
+        fd, sock, _host, probe, kind, _begun = one
+        conversation = kind.converse(probe, self._means.options)
+        assert conversation is not None
+        self._talking[fd] = talk = (one, conversation, rtt_s)
+        del self._flying[fd]
+        question = conversation.first()
+        try:
+            if question:
+                sock.send(question)
+        except OSError as error:
+            self._talk_on(talk, now).hear(fd, b"", error.errno or errno.EIO)
+            return talk
+        if mask & READABLE:
+            self._hear(fd, mask, now)
+        return talk
+
+    def _hear(self, fd: int, mask: int, now: float) -> None:
+        """Where the first thing that a service says tells what it is, that is all; else a job goes on."""
+        talk = self._talking[fd]
+        (_fd, sock, host, probe, kind, _begun), conversation, rtt_s = talk
+        if not mask & (READABLE | BROKEN):
+            return
+        data, broken = b"", 0
+        try:
+            data = sock.recv(conversation.cap)
+        except (BlockingIOError, InterruptedError):
+            return
+        except OSError as error:
+            broken = error.errno or errno.EIO
+        said = conversation.receive(data) if data else None
+        if isinstance(said, Evidence) and not said.is_riddle and not isinstance(probe, FollowUp):
+            sock.close()
+            del self._talking[fd]
+            outcome = tuple.__new__(Outcome, (_OPEN, said.text, said.status, rtt_s, 1, host.source, said))
+            self._answered.append((host, kind, outcome))
+        else:
+            self._talk_on(talk, now).hear(fd, data, broken, said)
+
+    def _go_on(self, one: _Try) -> TcpJob:
+        """A job that has made this try."""
+        fd, _sock, _host, probe, kind, _begun = one
+        del self._flying[fd]
+        return self._job(one, kind.converse(probe, self._means.options))
+
+    def _talk_on(self, talk: _Talk, asked: float) -> TcpJob:
+        """A job that goes on with a dialogue."""
+        one, conversation, rtt_s = talk
+        del self._talking[one[0]]
+        job = self._job(one, conversation)
+        job.go_on_talking(rtt_s, asked)
+        return job
+
+    def _job(self, one: _Try, conversation: Conversation | None) -> TcpJob:
+        fd, sock, host, probe, _kind, begun = one
+        job = TcpJob(self._loop, probe, host, self._means, conversation)
+        job.take_over(fd, sock, begun)
+        self._running.add(job)
+        self._handed.append(job)
+        return job
+
+
+def _socket_to(family: socket.AddressFamily, source: str | None) -> socket.SocketType:
+    """A socket for a try. Raises OSError."""
+    sock = socket.SocketType(family, STREAM)
+    sock.setsockopt(*ERRORS_WANTED[family])
+    prepare(sock, source)
+    return sock

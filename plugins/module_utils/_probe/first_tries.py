@@ -23,7 +23,7 @@ from .followups import FollowUp
 from .guards import Means
 from .judge import ERRORS_WANTED, HAS_ERROR_QUEUE, HAS_INFO, read_round_trip
 from .kinds import Kind, Kinds
-from .loop import BROKEN, READABLE, STREAM_EVENTS, WRITABLE, Crowd, Event, Job, Loop
+from .loop import BROKEN, READABLE, Crowd, Event, Job, Loop
 from .protocols.base import Conversation, Evidence
 from .records import Outcome, Probe
 from .spread import Host, Taken
@@ -59,7 +59,8 @@ class FirstTries(Crowd):
     def start(self, batch: Iterable[Taken], now: float) -> list[Taken]:
         """Send a SYN for all that ask for a connection; what is left is no such probe, or could not be sent."""
         kind_of, flying, register = self._kinds.get, self._flying, self._loop.register
-        source, new, ipv4_errors = self._means.options.source_address, socket.SocketType, ERRORS_WANTED[socket.AF_INET]
+        source, ipv4, new = self._means.options.source_address, socket.AF_INET, socket.SocketType
+        ipv4_errors = ERRORS_WANTED[ipv4]
         sent: list[_Try] = []
         left: list[Taken] = []
         for taken in batch:
@@ -70,7 +71,7 @@ class FirstTries(Crowd):
                 continue
             try:
                 if host.is_ipv4 and source is None:
-                    sock = new(socket.AF_INET, STREAM)
+                    sock = new(ipv4, STREAM)
                     sock.setsockopt(*ipv4_errors)
                     number = sock.connect_ex((host.address, probe.port))
                 else:
@@ -85,7 +86,7 @@ class FirstTries(Crowd):
                 continue
             fd = sock.fileno()
             flying[fd] = one = (fd, sock, host, probe, kind, now)
-            register(fd, WRITABLE if kind.is_plain else STREAM_EVENTS)
+            register(fd, kind.events)
             sent.append(one)
             if host.source is None:
                 host.source = address_of(sock)

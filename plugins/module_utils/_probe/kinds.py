@@ -10,6 +10,7 @@ from typing import Dict
 from .._core.vocabulary import Protocol
 from .conversations import STREAMS, converse, why_unverifiable
 from .followups import RAW_PRINT, FollowUp, opening
+from .loop import STREAM_EVENTS, WRITABLE
 from .protocols.base import Conversation
 from .records import Probe, ProbeOptions
 from .spread import Question
@@ -22,10 +23,12 @@ class Kind:
 
     ``is_plain``: a TCP connection alone is the answer, every time, and no further question follows from it.
     ``is_direct``: it is asked as it is, whatever was asked of the host before. ``stream`` makes the dialogue, where
-    that is the same for every host.
+    that is the same for every host. ``events`` is what to be told of while its first SYN is under way.
     """
 
-    __slots__ = ("greets_once", "is_direct", "is_plain", "is_stream", "question", "stream", "unverifiable")
+    __slots__ = (
+        "events", "greets_once", "is_direct", "is_plain", "is_stream", "question", "stream", "unverifiable",
+    )  # fmt: skip
 
     def __init__(self, question: Question, probe: Probe, options: ProbeOptions) -> None:
         self.question = question
@@ -41,6 +44,7 @@ class Kind:
         self.is_direct = self.unverifiable is None and not self.greets_once and opening(probe, options) is probe
         self.stream = STREAMS.get(probe.service) if probe.protocol is Protocol.TCP and options.service_check else None
         self.is_stream = self.is_plain or self.stream is not None
+        self.events = WRITABLE if self.is_plain else STREAM_EVENTS
 
     def converse(self, probe: Probe, options: ProbeOptions) -> Conversation | None:
         """The dialogue for a probe of this kind, or ``None`` where there is none."""

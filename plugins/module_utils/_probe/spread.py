@@ -88,7 +88,9 @@ class Spreader:
         """The next probes, each with its host; fewer if every host with probes has its share in flight."""
         turn, per_host = self._turn, self._per_host
         taken: list[Taken] = []
-        while turn and len(taken) < most:
+        for _place in range(most):
+            if not turn:
+                break
             subnet = turn.popleft()
             ready = subnet.ready
             host = ready.popleft()

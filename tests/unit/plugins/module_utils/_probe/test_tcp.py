@@ -70,7 +70,8 @@ def test_an_event_of_a_former_socket_is_no_answer(silent: Probe, mask: int) -> N
 
 def _first_tries(*probes: Probe) -> tuple[Loop, FirstTries, list[Taken], set[Job]]:
     """Tries of these probes, and those that are left."""
-    loop, running, kinds = Loop(), set[Job](), Kinds(ProbeOptions())
+    loop, kinds = Loop(), Kinds(ProbeOptions())
+    running: set[Job] = set()
     endpoint = parse_endpoint(probes[0].address)
     assert endpoint is not None
     host = Host(endpoint, Subnet(RoundTrips(2.0)), is_on_link=False, source=None)

@@ -58,7 +58,7 @@ class FirstTries(Crowd):
 
     def start(self, batch: Iterable[Taken], now: float) -> list[Taken]:
         """Send a SYN for all that ask for a connection; what is left is no such probe, or could not be sent."""
-        kind_of, flying, register = self._kinds.get, self._flying, self._loop.register
+        kind_of, flying = self._kinds.get, self._flying
         source, ipv4, new = self._means.options.source_address, socket.AF_INET, socket.SocketType
         ipv4_errors = ERRORS_WANTED[ipv4]
         sent: list[_Try] = []
@@ -86,20 +86,32 @@ class FirstTries(Crowd):
                 continue
             fd = sock.fileno()
             flying[fd] = one = (fd, sock, host, probe, kind, now)
-            register(fd, kind.events)
             sent.append(one)
             if host.source is None:
                 host.source = address_of(sock)
         if sent:
-            self._sent.append((now, sent))
             self._means.descriptors.open += len(sent)
             self._means.bucket.spent += len(sent)
+            self._sent.append((now, self._still_silent(sent)))
         return left
+
+    def _still_silent(self, sent: list[_Try]) -> list[_Try]:
+        """Many of near hosts have answered by the time that the last SYN of a turn is sent; watch the others."""
+        silent: list[_Try] = []
+        register = self._loop.register
+        for one in sent:
+            fd, sock, _host, _probe, kind, _begun = one
+            rtt_s = read_round_trip(sock) if kind.is_plain else None
+            if rtt_s:
+                self._open(one, rtt_s)
+            else:
+                register(fd, kind.events)
+                silent.append(one)
+        return silent
 
     def serve(self, events: Iterable[Event], now: float) -> list[Event]:
         """See to what is told of the own descriptors; what is left is of others."""
-        flying, talking, answered = self._flying, self._talking, self._answered
-        before = len(answered)
+        flying, talking = self._flying, self._talking
         asked: list[_Talk] = []
         left: list[Event] = []
         for event in events:
@@ -111,33 +123,23 @@ class FirstTries(Crowd):
                 else:
                     left.append(event)
                 continue
-            _fd, sock, host, probe, kind, begun = one
+            _fd, sock, _host, _probe, kind, begun = one
             rtt_s = None if mask & BROKEN else read_round_trip(sock)
             if rtt_s is None:
                 self._go_on(one).ready(fd, mask, now)
                 continue
-            rtt_s = rtt_s or now - begun
-            host.is_alive = True
-            if host.is_on_link:
-                self._means.neighbours.answered(host.address)
-            host.subnet.round_trips.measured(rtt_s)
-            if not kind.is_plain:
-                asked.append(self._ask(one, mask, rtt_s, now))
-                continue
-            if probe.service not in LOGIN_SERVICES:
-                sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, RESET_ON_CLOSE)
-            sock.close()
-            del flying[fd]
-            # As Outcome(...) does, which takes five times as long.
-            outcome = tuple.__new__(Outcome, (_OPEN, "connected", _NOT_CHECKED, rtt_s, 1, host.source, None))
-            answered.append((host, kind, outcome))
+            if kind.is_plain:
+                self._open(one, rtt_s or now - begun)
+            else:
+                asked.append(self._ask(one, mask, rtt_s or now - begun, now))
         if asked:
             self._asked.append((now, asked))
-        self._means.descriptors.open -= len(answered) - before
         return left
 
     def wait_s(self, now: float, longest_s: float) -> float:
-        """How long until the earliest must be looked after, at most ``longest_s``."""
+        """How long until the earliest must be looked after, at most ``longest_s``; not at all with answers to tell."""
+        if self._answered:
+            return 0.0
         for waiting in (self._sent, self._asked):
             if waiting:
                 longest_s = min(max(waiting[0][0] + constants.FLOOR_S - now, 0.0), longest_s)
@@ -172,9 +174,29 @@ class FirstTries(Crowd):
         for talk in list(self._talking.values()):
             self._talk_on(talk, now)
 
+    def _open(self, one: _Try, rtt_s: float) -> None:
+        """The first SYN was answered by the first SYN-ACK, and no more is asked."""
+        fd, sock, host, probe, kind, _begun = one
+        self._met(host, rtt_s)
+        if probe.service not in LOGIN_SERVICES:
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, RESET_ON_CLOSE)
+        sock.close()
+        del self._flying[fd]
+        self._means.descriptors.open -= 1
+        # As Outcome(...) does, which takes five times as long.
+        outcome = tuple.__new__(Outcome, (_OPEN, "connected", _NOT_CHECKED, rtt_s, 1, host.source, None))
+        self._answered.append((host, kind, outcome))
+
+    def _met(self, host: Host, rtt_s: float) -> None:
+        host.is_alive = True
+        if host.is_on_link:
+            self._means.neighbours.answered(host.address)
+        host.subnet.round_trips.measured(rtt_s)
+
     def _ask(self, one: _Try, mask: int, rtt_s: float, now: float) -> _Talk:
         """The service is there: put the first question to it, and hear what it says already."""
-        fd, sock, _host, probe, kind, _begun = one
+        fd, sock, host, probe, kind, _begun = one
+        self._met(host, rtt_s)
         conversation = kind.converse(probe, self._means.options)
         assert conversation is not None
         self._talking[fd] = talk = (one, conversation, rtt_s)
@@ -207,6 +229,7 @@ class FirstTries(Crowd):
         if isinstance(said, Evidence) and not said.is_riddle and not isinstance(probe, FollowUp):
             sock.close()
             del self._talking[fd]
+            self._means.descriptors.open -= 1
             outcome = tuple.__new__(Outcome, (_OPEN, said.text, said.status, rtt_s, 1, host.source, said))
             self._answered.append((host, kind, outcome))
         else:

@@ -29,6 +29,7 @@ TCP_INFO_BYTES = 144  # up to segs_in
 _SEGMENTS_IN = 140  # linux/tcp.h: offsets in struct tcp_info
 _TOTAL_RETRANSMITS = 100
 _SYN_SENT = 2  # linux/tcp_states.h
+_STANDS = frozenset({1, 8})  # the same: established, and closed by the other side
 _READ_INFO = struct.Struct("=B67xI28xI36xI").unpack_from  # state, rtt, total_retrans, segs_in
 _READ_OLD_INFO = struct.Struct("=B67xI28xI").unpack_from
 _OLD_INFO_BYTES = _TOTAL_RETRANSMITS + 4
@@ -177,7 +178,7 @@ def read_tcp_info(sock: socket.SocketType) -> TcpInfo | None:
 
 
 def read_round_trip(sock: socket.SocketType) -> float | None:
-    """The round trip of a connection whose first SYN was answered, 0 where the kernel has not measured it.
+    """The round trip of a connection that stands and whose first SYN was answered, 0 where nobody has measured it.
 
     ``None`` for every other socket, and where the kernel does not tell.
     """
@@ -187,7 +188,7 @@ def read_round_trip(sock: socket.SocketType) -> float | None:
         state, rtt_us, retransmits = _READ_OLD_INFO(sock.getsockopt(_TCP, _TCP_INFO, _OLD_INFO_BYTES))
     except (OSError, struct.error):
         return None
-    return None if retransmits or state == _SYN_SENT else rtt_us / 1e6
+    return None if retransmits or state not in _STANDS else rtt_us / 1e6
 
 
 def _read_tcp_info(sock: socket.SocketType, most: int) -> bytes:

@@ -75,6 +75,15 @@ def test_no_service_check_connects_only() -> None:
     assert (found[0].status, found[0].service) == (ObservationStatus.OPEN, ServiceStatus.NOT_CHECKED)
 
 
+def test_an_answer_is_told_at_once() -> None:
+    """Nobody waits for what might still come while there is something to tell."""
+    begun = time.monotonic()
+    with _listening() as port:
+        _index, found = next(Engine(ProbeOptions()).run([_probe(0, port)]))
+        assert time.monotonic() - begun < constants.FLOOR_S
+    assert found.status is ObservationStatus.OPEN
+
+
 def test_nothing_in_nothing_out() -> None:
     assert _run() == {}
 

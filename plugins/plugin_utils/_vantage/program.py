@@ -18,6 +18,7 @@ import sys
 import time
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import ExitStack
+from itertools import islice
 from typing import TextIO
 
 from ...module_utils._core.errors import InputError
@@ -32,7 +33,8 @@ from .ping import run_ping
 _INTERRUPTED = 130  # 128 + SIGINT, as shells have it
 _USAGE = 2
 _BAR_CELLS = 30
-_KNOWN = 4096
+_KNOWN = 4096  # different questions
+_BLOCK = 1024  # lines
 _BAR_PERIOD_S = 0.2
 _WIRES = {protocol.value: protocol for protocol in (Protocol.TCP, Protocol.UDP, Protocol.ICMP)}
 
@@ -135,32 +137,43 @@ def parse_places(source: Iterable[str], number: int = 0, count: int = 1) -> Iter
     Of ``count`` shares only the one with this ``number``: all probes of an address belong to the same.
     """
     known: dict[str, Probe] = {}  # by what stands behind the address: few different ones, of many addresses
-    last, is_mine = "", False
-    for index, (address, question) in enumerate(_split(source)):
-        if address is not last:
-            last, is_mine = address, share_of(address, count) == number
-        if is_mine:
+    index = 0
+    for address, questions in _runs(source):
+        if share_of(address, count) != number:
+            index += len(questions)
+            continue
+        for question in questions:
             like = known.get(question)
             if like is None:
                 like = parse_place(f"{address} {question}", index)
                 if len(known) < _KNOWN:
                     known[question] = like
             yield Probe(index, address, like.requirement, address, like.protocol, like.port, like.service)
+            index += 1
 
 
-def _split(source: Iterable[str]) -> Iterator[tuple[str, str]]:
-    """The address of each line, the same object while it stays the same, and what stands behind it."""
-    address, start, size = "", "\0", 1  # no text has that
-    for line in source:
-        if line.startswith(start):
-            yield address, line[size:]
-            continue
-        words = line.split(None, 1)
-        if words and not line.startswith("#"):
-            address = words[0]
-            start = f"{address} "
-            size = len(start)
-            yield address, words[1] if len(words) == 2 else ""
+def _runs(source: Iterable[str]) -> Iterator[tuple[str, list[str]]]:
+    """Lines of the same address that follow one another, many at most: the address, and what stands behind it in each.
+
+    It costs little for each line, since every process goes through all of them.
+    """
+    lines = iter(source)
+    address, start, size = "", "\0", 0  # no line begins so
+    while block := list(islice(lines, _BLOCK)):
+        questions: list[str] = []
+        for line in block:
+            if line.startswith(start):
+                questions.append(line[size:])
+                continue
+            words = line.split(None, 1)
+            if words and not line.startswith("#"):
+                if questions:
+                    yield address, questions
+                address, questions = words[0], words[1:] or [""]
+                start = f"{address} "
+                size = len(start)
+        if questions:
+            yield address, questions
 
 
 class Places:
@@ -172,13 +185,11 @@ class Places:
     def __init__(self, path: str) -> None:
         self._path = path
         self._count = 0
-        are_addresses, last = True, ""
+        are_addresses = True
         with open(path, encoding="utf-8") as file:
-            for address, _question in _split(file):
-                self._count += 1
-                if address is not last:
-                    last = address
-                    are_addresses = are_addresses and parse_endpoint(address) is not None
+            for address, questions in _runs(file):
+                self._count += len(questions)
+                are_addresses = are_addresses and parse_endpoint(address) is not None
         self.processes = processes_for(self._count) if are_addresses else 1
 
     def __len__(self) -> int:

@@ -13,6 +13,7 @@ from ..plugin_utils._platform.action_base import FirewallAction
 from ..plugin_utils._platform.arguments import ARGUMENT_SPEC
 from ..plugin_utils._platform.interface import Command
 from ..plugin_utils._windows.platform import WindowsPlatform
+from ..plugin_utils._windows.rehearsal import rehearse
 from ..plugin_utils._windows.shells import SHELLS
 
 _OWN: dict[str, dict[str, Any]] = {
@@ -54,3 +55,6 @@ class ActionModule(FirewallAction):
         pieces = self._connection._wrapper_payload_stream(command.body.encode())
         rc, out, err = self._connection._winrm_exec(program, arguments, stdin_iterator=pieces)
         return {"rc": rc, "stdout": out.decode(errors="replace"), "stderr": err.decode(errors="replace")}
+
+
+rehearse(ActionModule.argument_spec)

@@ -134,7 +134,7 @@ class AddressSet:
 
     def texts(self) -> Iterator[str]:
         """The shortest list of addresses and networks that is this set, IPv4 first; ``any`` for everything."""
-        if self == AddressSet.any():
+        if self == _EVERYBODY:
             yield "any"
             return
         for version in (4, 6):
@@ -153,6 +153,9 @@ class AddressSet:
 
     def __repr__(self) -> str:
         return f"AddressSet({self})"
+
+
+_EVERYBODY = AddressSet.any()
 
 
 def overlaps(first: Sequence[AddressSet], second: Sequence[AddressSet]) -> Iterator[tuple[int, int, AddressSet]]:

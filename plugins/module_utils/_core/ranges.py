@@ -62,6 +62,8 @@ class RangeSet:
     def __eq__(self, other: object) -> bool:
         if not isinstance(other, RangeSet):
             return False
+        if self._flat is not None and other._flat is not None:
+            return self._flat == other._flat
         if not (self and other):
             return not (self or other)
         return self.span == other.span and self.ranges == other.ranges

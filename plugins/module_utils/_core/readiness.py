@@ -164,7 +164,11 @@ def _find_ways(systems: Sequence[str], rows: Sequence[Row], psremoting: PsRemoti
         return [(routes[0] if routes else Route.NONE, list(rows))]
     remoting = [_needs_listener(row) for row in rows if row.requirement == REMOTING_ID]
     without = [row for row in rows if row.condition is Condition.WITHOUT_PSREMOTING]
-    common = [row for row in rows if row.requirement != REMOTING_ID and row not in without]
+    common = [
+        row
+        for row in rows
+        if row.requirement != REMOTING_ID and row.condition is not Condition.WITHOUT_PSREMOTING
+    ]
     by_remoting, by_rpc = (Route.PSREMOTING, common + remoting), (Route.RPC, common + without)
     if psremoting is PsRemoting.TRUE:
         return [by_remoting]

@@ -194,6 +194,8 @@ def to_result(value: Any) -> Any:
         return value
     if isinstance(value, Enum):
         return value.value
+    if kind is tuple or kind is list:
+        return [to_result(item) for item in value]
     names = _field_names(kind)
     if names is not None:
         return {name: to_result(getattr(value, name)) for name in names}

@@ -53,7 +53,6 @@ REMEMBERED_GREETINGS = 65536  # hosts whose SSH greeting is remembered, so that 
 SHARD_FROM = 50_000  # probes; below that, starting the processes costs more than they bring
 SHARDS = 4  # processes at most
 PIPE_BYTES = 65536  # what a pipe holds (pipe(7)); a larger buffer is mapped and given back on every read
-SHARDS_A_PROCESSOR = 2  # while one waits for its last time-outs, another works on
 
 # Guards of the vantage's own kernel.
 NEIGHBOUR_THRESHOLD = 1024  # net.ipv4.neigh.default.gc_thresh3, where it cannot be read

@@ -21,13 +21,13 @@ from .._core.vocabulary import ObservationStatus, ServiceStatus
 from . import constants
 from .followups import FollowUp
 from .guards import Means
-from .judge import ERRORS_WANTED, HAS_ERROR_QUEUE, HAS_INFO, read_round_trip
+from .judge import ERRORS_WANTED, HAS_ERROR_QUEUE, HAS_INFO, judge_refused_connect, read_round_trip, read_tcp_info
 from .kinds import Kind, Kinds
-from .loop import BROKEN, READABLE, Crowd, Event, Job, Loop
+from .loop import BROKEN, READABLE, TALK_EVENTS, Crowd, Event, Job, Loop
 from .protocols.base import Conversation, Evidence
 from .records import Outcome, Probe
 from .spread import Host, Taken
-from .tcp import LOGIN_SERVICES, RESET_ON_CLOSE, STREAM, UNDER_WAY, TcpJob, address_of, prepare
+from .tcp import LOGIN_SERVICES, RESET_ON_CLOSE, STREAM, UNDER_WAY, TcpJob, address_of, prepare, round_trip
 
 _Try = Tuple[int, socket.SocketType, Host, Probe, Kind, float]  # its descriptor first, last when the SYN was sent
 _Talk = Tuple[_Try, Conversation, float]  # a try that was answered, what is being asked, and the round trip in seconds
@@ -92,22 +92,29 @@ class FirstTries(Crowd):
         if sent:
             self._means.descriptors.open += len(sent)
             self._means.bucket.spent += len(sent)
-            self._sent.append((now, self._still_silent(sent)))
+            self._watch(sent, now)
         return left
 
-    def _still_silent(self, sent: list[_Try]) -> list[_Try]:
-        """Many of near hosts have answered by the time that the last SYN of a turn is sent; watch the others."""
+    def _watch(self, sent: list[_Try], now: float) -> None:
+        """Many near hosts have answered by the time that the last SYN of a turn is sent; wait for the others."""
         silent: list[_Try] = []
+        asked: list[_Talk] = []
         register = self._loop.register
         for one in sent:
             fd, sock, _host, _probe, kind, _begun = one
-            rtt_s = read_round_trip(sock) if kind.is_plain else None
-            if rtt_s:
-                self._open(one, rtt_s)
-            else:
+            rtt_s = read_round_trip(sock)
+            if not rtt_s:
                 register(fd, kind.events)
                 silent.append(one)
-        return silent
+            elif kind.is_plain:
+                self._open(one, rtt_s)
+            else:
+                register(fd, TALK_EVENTS)
+                asked.append(self._ask(one, 0, rtt_s, now))
+        if silent:
+            self._sent.append((now, silent))
+        if asked:
+            self._asked.append((now, asked))
 
     def serve(self, events: Iterable[Event], now: float) -> list[Event]:
         """See to what is told of the own descriptors; what is left is of others."""
@@ -124,11 +131,13 @@ class FirstTries(Crowd):
                     left.append(event)
                 continue
             _fd, sock, _host, _probe, kind, begun = one
-            rtt_s = None if mask & BROKEN else read_round_trip(sock)
+            if mask & BROKEN:
+                self._refused(one, now)
+                continue
+            rtt_s = read_round_trip(sock)
             if rtt_s is None:
                 self._go_on(one).ready(fd, mask, now)
-                continue
-            if kind.is_plain:
+            elif kind.is_plain:
                 self._open(one, rtt_s or now - begun)
             else:
                 asked.append(self._ask(one, mask, rtt_s or now - begun, now))
@@ -186,6 +195,23 @@ class FirstTries(Crowd):
         # As Outcome(...) does, which takes five times as long.
         outcome = tuple.__new__(Outcome, (_OPEN, "connected", _NOT_CHECKED, rtt_s, 1, host.source, None))
         self._answered.append((host, kind, outcome))
+
+    def _refused(self, one: _Try, now: float) -> None:
+        """Where the first SYN was answered by a reset, that is all; of anything else a job finds out what it was."""
+        fd, sock, host, probe, kind, begun = one
+        info = read_tcp_info(sock)  # before SO_ERROR, which resets what it counts
+        number = sock.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
+        rtt_s = round_trip(info, now - begun)
+        is_reset = number == errno.ECONNREFUSED and info is not None and info.segments_in
+        if not is_reset or rtt_s is None or isinstance(probe, FollowUp):
+            self._go_on(one).failed(fd, number, info, now)
+            return
+        self._met(host, rtt_s)
+        sock.close()
+        del self._flying[fd]
+        self._means.descriptors.open -= 1
+        refusal = judge_refused_connect(number, info, None, target=host.address, own=host.source)
+        self._answered.append((host, kind, Outcome(*refusal, _NOT_CHECKED, rtt_s, 1, host.source)))
 
     def _met(self, host: Host, rtt_s: float) -> None:
         host.is_alive = True

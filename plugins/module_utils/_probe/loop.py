@@ -20,7 +20,9 @@ from .wheel import Wheel
 READABLE, WRITABLE, ERROR, HUNG_UP = 1, 4, 8, 16  # the same numbers in poll(2) and epoll(7)
 BROKEN = ERROR | HUNG_UP
 # epoll(7), EPOLLET: tell of what changes, and not again of what still is.
-STREAM_EVENTS = READABLE | WRITABLE | 1 << 31
+_EDGES = 1 << 31
+STREAM_EVENTS = READABLE | WRITABLE | _EDGES
+TALK_EVENTS = READABLE | _EDGES  # the same of a stream that is connected already
 Event = Tuple[int, int]  # a descriptor, and what it is ready for
 
 

@@ -88,7 +88,7 @@ def processes_for(count: int) -> int:
         return 1
     if threading.active_count() > 1:  # a thread may hold a lock that a forked process would wait for
         return 1
-    return min(constants.SHARDS_A_PROCESSOR * len(os.sched_getaffinity(0)), constants.SHARDS)
+    return min(len(os.sched_getaffinity(0)), constants.SHARDS)
 
 
 class Shards:

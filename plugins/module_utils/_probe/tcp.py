@@ -115,7 +115,7 @@ class TcpJob(StreamJob):
 
     def ready(self, fd: int, mask: int, now: float) -> None:
         """A connect has succeeded or failed, or the service has said something."""
-        sock, begun = self._sockets[fd]
+        sock = self._sockets[fd][0]
         if self._is_connected:
             self._read(sock)
             return
@@ -123,11 +123,15 @@ class TcpJob(StreamJob):
             self._answered(fd, mask, now)
             return
         info = read_tcp_info(sock)  # before SO_ERROR, which resets what it counts
-        number = sock.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
+        self.failed(fd, sock.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR), info, now)
+
+    def failed(self, fd: int, number: int, info: TcpInfo | None, now: float) -> None:
+        """A connect has failed by this error number, 0 for none, with what the kernel counted before."""
+        sock, begun = self._sockets[fd]
         if not number and info is not None and info.is_waiting:
             return  # what was told is of a socket that had this number before
         if number in BROKEN_LATER:
-            self._measured(_round_trip(info, now - begun))
+            self._measured(round_trip(info, now - begun))
             self._connected(fd, now, broken=number)
         elif number in (0, errno.ETIMEDOUT):
             self._drop(fd)  # the kernel gave this try up; the job's own clock decides
@@ -204,7 +208,7 @@ class TcpJob(StreamJob):
             info = read_tcp_info(sock)
             if info is not None and info.is_waiting:
                 return  # what was told is of a socket that had this number before
-            self._measured(_round_trip(info, now - begun))
+            self._measured(round_trip(info, now - begun))
         self._connected(fd, now)
         if mask & READABLE and not self.is_done:
             self._read(sock)
@@ -251,7 +255,7 @@ class TcpJob(StreamJob):
         error = queued[0] if queued else None
         refusal = judge_refused_connect(number, info, error, target=self.host.address, own=self.host.source)
         if elapsed_s is not None and refusal.status in (ObservationStatus.CLOSED, ObservationStatus.REJECTED):
-            self._measured(_round_trip(info, elapsed_s))
+            self._measured(round_trip(info, elapsed_s))
         self.host.is_alive |= refusal.status is ObservationStatus.CLOSED
         self._end(refusal.status, refusal.evidence)
 
@@ -317,8 +321,11 @@ def address_of(sock: socket.SocketType) -> str | None:
     return None if address in _NO_SOURCE else address
 
 
-def _round_trip(info: TcpInfo | None, elapsed_s: float) -> float | None:
-    """``None`` behind a repeated SYN, since nobody knows which one was answered (Karn's algorithm: RFC 6298, 3)."""
+def round_trip(info: TcpInfo | None, elapsed_s: float) -> float | None:
+    """How long an answer took, at most ``elapsed_s``.
+
+    ``None`` behind a repeated SYN, since nobody knows which one was answered (Karn's algorithm: RFC 6298, 3).
+    """
     if info is None:
         return elapsed_s
     return None if info.retransmits else info.rtt_s or elapsed_s

@@ -36,14 +36,17 @@ def resolve_name(name: str) -> Sequence[str]:
 
 
 class _Templated(Mapping[str, Any]):
-    """Variables that are templated when somebody asks for them."""
+    """Variables that are templated when somebody first asks for them."""
 
     def __init__(self, written: Mapping[str, Any], templar: Any) -> None:
         self._written = written
         self._templar = templar
+        self._known: dict[str, Any] = {}
 
     def __getitem__(self, name: str) -> Any:
-        return self._templar.template(self._written[name])
+        if name not in self._known:
+            self._known[name] = self._templar.template(self._written[name])
+        return self._known[name]
 
     def __iter__(self) -> Iterator[str]:
         return iter(self._written)

@@ -53,7 +53,11 @@ def needed_of(fleet: Fleet, host: str, given: Mapping[str, Any]) -> tuple[Requir
     user's own that are asked for by name concern a host of any kind. ``given`` is as for ``selection_of``. Raises
     InputError.
     """
-    selection = selection_of(fleet, host, given)
+    return needed_by(fleet, host, selection_of(fleet, host, given))
+
+
+def needed_by(fleet: Fleet, host: str, selection: Mapping[str, Any]) -> tuple[Requirement, ...]:
+    """The requirements that concern a host, as ``needed_of`` tells, by its ``selection_of``."""
     selected = select_requirements(**selection)
     if selection["systems"] is not None:
         return selected

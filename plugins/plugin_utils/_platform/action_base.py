@@ -134,7 +134,7 @@ class FirewallAction(ActionBase):  # type: ignore[misc]
     def _result(
         self, request: Request, snapshot: Any, verdicts: Sequence[Verdict], plan: Plan, errors: Sequence[str]
     ) -> dict[str, Any]:
-        told = [replace(verdict, reason=_with_advice(verdict, plan)) for verdict in verdicts]
+        told = [_advised(verdict, plan) for verdict in verdicts]
         readiness, route = assess_host(told, request.psremoting)
         result: dict[str, Any] = {
             "changed": plan.changes.changed,
@@ -173,6 +173,11 @@ def _left_over(missing: ChangeSet | None) -> Sequence[str]:
 def _complaint(verdict: Verdict, plan: Plan) -> str:
     wire = verdict.protocol.value if verdict.port is None else f"{verdict.protocol.value}/{verdict.port}"
     return f"{verdict.host}: {verdict.requirement} ({wire}) is {verdict.status.value}: {_with_advice(verdict, plan)}"
+
+
+def _advised(verdict: Verdict, plan: Plan) -> Verdict:
+    reason = _with_advice(verdict, plan)
+    return verdict if reason == verdict.reason else replace(verdict, reason=reason)
 
 
 def _with_advice(verdict: Verdict, plan: Plan) -> str:

@@ -16,7 +16,7 @@ from ...module_utils._core.records import Requirement
 from ...module_utils._core.selection import applicable, opens_by_default
 from ...module_utils._core.vocabulary import PsRemoting, SourceRole
 from .._fleet.inventory import Fleet
-from .._fleet.needs import needed_of, selection_of
+from .._fleet.needs import needed_by, selection_of
 from .interface import NamedSource, Request
 
 # What every firewall plugin takes; a plugin adds its own (``profiles`` and ``winrm`` of Windows).
@@ -27,8 +27,8 @@ def build_request(options: Mapping[str, Any], fleet: Fleet, host: str) -> Reques
     """The request of one task for one host. Raises InputError for whatever the options or the inventory get wrong."""
     systems = tuple(options["systems"]) if options["systems"] is not None else fleet.systems(host)
     given = {**options, "ids": options["requirements"]}
-    selected = needed_of(fleet, host, given)
     selection = selection_of(fleet, host, given)
+    selected = needed_by(fleet, host, selection)
     way = parse_choice(PsRemoting, selection["psremoting"], "psremoting")
     if not selected:
         raise InputError(_nothing_asked(systems))

@@ -253,7 +253,7 @@ def traffic_of(snapshot: Snapshot, protocol: int, port: int | None) -> Traffic:
     last, before = OLDER.get((protocol, port), ((0, 0), None))
     if before is not None and snapshot.policy.version is not None and snapshot.policy.version <= last:
         program = before
-    return Traffic(protocol, PortSet.of(port), program, dynamic=snapshot.dynamic, port=port)
+    return Traffic(protocol, PortSet([(port, port)]), program, dynamic=snapshot.dynamic, port=port)
 
 
 Combine = Callable[[Judgement, Judgement], Judgement]

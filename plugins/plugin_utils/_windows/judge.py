@@ -88,8 +88,10 @@ def _perhaps_off(piece: Piece, profile: Profile) -> Piece:
 
 def outcome(roles: frozenset[Role], *, allowed_by_default: bool) -> VerdictStatus:
     """The status of packets that rules of these roles match, certain ones and not."""
-    perhaps = [role for role in PERHAPS if role in roles]
-    certain = roles - PERHAPS.keys()
+    perhaps = roles & PERHAPS.keys()
+    if not perhaps:
+        return _certain_outcome(roles, allowed_by_default)
+    certain = roles - perhaps
     found = set()
     for taken in product((False, True), repeat=len(perhaps)):
         turned = {PERHAPS[role] for role, is_taken in zip(perhaps, taken, strict=True) if is_taken}

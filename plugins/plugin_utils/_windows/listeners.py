@@ -102,7 +102,7 @@ class Listener:
 
     def accepts(self, protocol: str, destination: Address, port: int) -> bool:
         """Whether a packet to this destination reaches the socket."""
-        same = (self.protocol, self.port, self.version) == (protocol, port, destination.version)
+        same = self.port == port and self.protocol == protocol and self.version == destination.version
         return same and self.address in (None, destination)
 
 

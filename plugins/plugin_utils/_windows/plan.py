@@ -24,7 +24,10 @@ from .snapshot import Snapshot
 from .words import Profile
 
 _PARTS_AT_MOST = 64
-_WHOLE = {4: "0.0.0.0-255.255.255.255", 6: "::-ffff:ffff:ffff:ffff:ffff:ffff:ffff:ffff"}
+_WHOLE = (
+    (AddressSet.any(4), "0.0.0.0-255.255.255.255"),
+    (AddressSet.any(6), "::-ffff:ffff:ffff:ffff:ffff:ffff:ffff:ffff"),
+)
 _WIRES = {TCP: "tcp", UDP: "udp", ICMP: "icmp"}
 _NUMBERS = {Protocol.TCP: TCP, Protocol.UDP: UDP, Protocol.ICMP: ICMP}
 _LACKING = (VerdictStatus.BLOCKED, VerdictStatus.PARTIAL)
@@ -100,7 +103,7 @@ class _Wishes:
         self.judged = {verdict.requirement: verdict for verdict in verdicts}
         self.evaluation = Evaluation(snapshot)
         self.profiles = opened_profiles(snapshot, request)
-        self.wanted: dict[Opening, tuple[Opening, list[str]]] = {}
+        self.wanted: dict[tuple[object, ...], tuple[Opening, list[str]]] = {}
         self.advice: dict[str, str] = {}
         self.refusals: list[str] = []
         self.configure = False
@@ -141,12 +144,12 @@ class _Wishes:
                 for destination in self.request.destinations:
                     addresses = source.addresses.family(destination.version)
                     if addresses and not (number == ICMP and destination.version != 4):
-                        whole = addresses == source.addresses.family(destination.version) and source.text == "any"
-                        self._door(requirement, number, port, addresses, destination, everybody=whole)
+                        everybody = source.text == "any"
+                        self._door(requirement.id, number, port, addresses, destination, everybody=everybody)
 
     def _door(
         self,
-        requirement: Requirement,
+        requirement_id: str,
         number: int,
         port: int | None,
         addresses: AddressSet,
@@ -155,34 +158,33 @@ class _Wishes:
         everybody: bool,
     ) -> None:
         """Open one port (``None`` with TCP: WMI's dynamic ones) where a profile's piece of the source is blocked."""
-        row = replace(requirement, protocol=Protocol(_WIRES[number]), port=port)
         for judgement in self.evaluation.door(number, port, addresses, destination):
             texts = ["any"] if everybody and judgement.source == addresses else _texts(judgement.source)
             if len(texts) > _PARTS_AT_MOST:
-                self.advice[requirement.id] = (
+                self.advice[requirement_id] = (
                     f"the blocked part of the source falls into {len(texts)} networks; open it by hand, or give"
                     " smaller sources"
                 )
                 continue
             for text in texts if judgement.status in _LACKING else ():
-                self._piece(row, judgement, text)
+                self._piece(requirement_id, number, port, judgement, text)
 
-    def _piece(self, row: Requirement, judgement: Judgement, text: str) -> None:
-        wire = row.protocol.value
-        by_service = row.port is None and row.protocol is Protocol.TCP
+    def _piece(self, requirement_id: str, number: int, port: int | None, judgement: Judgement, text: str) -> None:
+        wire = _WIRES[number]
+        by_service = port is None and number == TCP
         for profile, piece in judgement.profiles:
             if piece.status not in _LACKING:
                 continue
-            name = opening_name(row.id, wire, row.port, (profile.value,), text)
+            name = opening_name(requirement_id, wire, port, (profile.value,), text)
             service = ("winmgmt" if by_service else "", SVCHOST if by_service else "")
-            opening = Opening(name, row.id, wire, row.port, text, (profile.value,), service[1], service[0])
+            opening = Opening(name, requirement_id, wire, port, text, (profile.value,), service[1], service[0])
             if piece.obstacles:
-                self.advice[row.id] = obstacle_advice(piece.obstacles, opening)
+                self.advice[requirement_id] = obstacle_advice(piece.obstacles, opening)
             elif profile.value not in self.profiles:
-                self.advice[row.id] = other_profile(profile.value)
+                self.advice[requirement_id] = other_profile(profile.value)
             else:
-                same = replace(opening, name="", requirement="")  # one rule, maybe under the names of two requirements
-                self.wanted.setdefault(same, (opening, []))[1].append(row.id)
+                same = (number, port, text, profile)  # one rule, maybe under the names of two requirements
+                self.wanted.setdefault(same, (opening, []))[1].append(requirement_id)
 
 
 def _doors(requirement: Requirement) -> tuple[tuple[int, int | None], ...]:
@@ -226,7 +228,7 @@ def _fresh(opening: Opening, taken: set[str]) -> Opening:
     while (name := opening_name(*words, number=number)) in taken:
         number += 1
     taken.add(name)
-    return replace(opening, name=name)
+    return opening if name == opening.name else replace(opening, name=name)
 
 
 def _is_outdated(own: Own, request: Request) -> bool:
@@ -258,7 +260,7 @@ def _refusal(own: Own) -> str:
 
 def _texts(source: AddressSet) -> list[str]:
     """The source as netsh takes it: networks and addresses; a whole family as a range, which every build accepts."""
-    for version, text in _WHOLE.items():
-        if source == AddressSet.any(version):
+    for whole, text in _WHOLE:
+        if source == whole:
             return [text]
     return list(source.texts())

@@ -9,8 +9,8 @@ Merge laws and defaults: [MS-FASP] 2.2.38 and its note <32>; the legacy profile:
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from enum import Enum
 from functools import cached_property, partial
 
@@ -100,11 +100,26 @@ class Policy:
     legacy: tuple[LegacyException, ...] = ()
     ipsec: str | None = None
     version: tuple[int, int] | None = None
-    indexed: Mapping[int, Sequence[StoredRule]] = field(default_factory=dict, compare=False)
 
-    def rules_for(self, protocol: int) -> Sequence[StoredRule]:
-        """The rules that may be for this protocol."""
-        return self.indexed.get(protocol, self.indexed[-1]) if self.indexed else self.rules
+    def rules_for(self, protocol: int, keys: Iterable[int | str]) -> Iterator[StoredRule]:
+        """The rules that may be for traffic of this protocol and these keys (see ``Hint``), in their order."""
+        places = {place for key in keys for place in self._places.get(key, ())}
+        found = (self.rules[place] for place in sorted(places))
+        return (item for item in found if item.hint.protocol in (None, protocol))
+
+    @cached_property
+    def ports(self) -> tuple[int, ...]:
+        """The ports that rules are found by."""
+        return tuple(key for key in self._places if isinstance(key, int))
+
+    @cached_property
+    def _places(self) -> Mapping[int | str, Sequence[int]]:
+        """Where in ``rules`` those of a key are."""
+        found: dict[int | str, list[int]] = {}
+        for place, item in enumerate(self.rules):
+            for key in item.hint.keys:
+                found.setdefault(key, []).append(place)
+        return found
 
 
 def read_policy(registry: Registry) -> Policy:
@@ -119,23 +134,7 @@ def read_policy(registry: Registry) -> Policy:
         legacy=tuple(_legacy(registry)),
         ipsec=_assigned_ipsec(registry),
         version=None if policy_version is None else (policy_version >> 8, policy_version & 0xFF),
-        indexed=_index(rules),
     )
-
-
-def _index(rules: Sequence[StoredRule]) -> Mapping[int, Sequence[StoredRule]]:
-    """Rules by protocol number, those that may be for any in each; -1 for protocols that no rule names."""
-    found: dict[int, list[StoredRule]] = {-1: []}
-    for item in rules:
-        number = item.hint.protocol
-        if number is None:
-            for several in found.values():
-                several.append(item)
-        else:
-            if number not in found:
-                found[number] = list(found[-1])
-            found[number].append(item)
-    return found
 
 
 def _rules(registry: Registry, store: Store) -> Iterator[StoredRule]:
@@ -241,7 +240,7 @@ def _security_rules(registry: Registry) -> Iterator[tuple[Store, SecurityRule]]:
 
 
 def _legacy(registry: Registry) -> Iterator[LegacyException]:
-    for profile in Profile:
+    for profile in Profile if registry.has(POLICY) else ():
         yield from legacy_exceptions(registry, profile_path(registry, Store.GROUP_POLICY, profile), profile)
 
 

@@ -8,7 +8,8 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
-from functools import lru_cache
+from functools import cached_property, lru_cache
+from typing import NamedTuple
 
 _HIVES = {
     "hklm": "hkey_local_machine",
@@ -34,8 +35,7 @@ _STRANGERS = frozenset({"restrictedservices", "restrictedinterfaces", "software"
 _ACCOUNT = re.compile(r"\A(?:s-1-[\d-]+(?:_classes)?|\.default)\Z")
 
 
-@dataclass(frozen=True, slots=True)
-class Value:
+class Value(NamedTuple):
     """One value: its name as it was written, its type (``REG_SZ``, ...) and its data: text, number, lines or bytes."""
 
     name: str
@@ -88,8 +88,12 @@ class Registry:
 
     def has(self, path: str) -> bool:
         """Whether the key or something below it is there."""
-        wanted = canonical(path)
-        return wanted in self.keys or any(key.startswith(f"{wanted}\\") for key in self.keys)
+        return f"\n{canonical(path)}\\" in self._paths
+
+    @cached_property
+    def _paths(self) -> str:
+        """All keys as one text, each between a line end and a backslash."""
+        return "".join(f"\n{key}\\" for key in self.keys)
 
     def below(self, path: str) -> Iterator[tuple[str, Values]]:
         """The keys below a path, each by what follows the path, in the order in which they were read."""
@@ -134,9 +138,10 @@ def canonical(path: str) -> str:
         place = _find(words, trail)
         if place is not None:
             return "\\".join((*home, *words[place:]))
-    place = next((number for number, word in enumerate(words[:3]) if word in _CHILDREN), None)
-    if place is not None and not set(words[:place]) & _STRANGERS:
-        return "\\".join((*_LOCAL_HOME, *words[place:]))
+    if not _CHILDREN.isdisjoint(words[:3]):
+        place = next(number for number, word in enumerate(words) if word in _CHILDREN)
+        if _STRANGERS.isdisjoint(words[:place]):
+            return "\\".join((*_LOCAL_HOME, *words[place:]))
     return "\\".join(_from_machine(words))
 
 
@@ -149,6 +154,8 @@ def _is_of_an_account(words: list[str]) -> bool:
 
 def _find(words: list[str], trail: tuple[str, ...]) -> int | None:
     """Where the words behind the trail begin; ``None`` where it is not there."""
+    if trail[-1] not in words:
+        return None
     for start in range(len(words) - len(trail) + 1):
         if tuple(words[start : start + len(trail)]) == trail:
             return start + len(trail)

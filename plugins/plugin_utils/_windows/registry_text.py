@@ -66,7 +66,9 @@ def parse_registry(text: str | bytes) -> Registry:
         raise ReadError(f"{len(text)} characters are no registry text that is read here; the limit is {LONGEST_INPUT}")
     lines = text.lstrip("\ufeff").replace("\r\n", "\n").replace("\r", "\n").split("\n")
     first = next((line for line in lines if line.strip()), "")
-    exported = _EXPORT.match(first) or any(_EXPORT_KEY.match(line) and "hkey" in line.lower() for line in lines[:50])
+    exported = _EXPORT.match(first) or (
+        "[" in text and any(_EXPORT_KEY.match(line) and "hkey" in line.lower() for line in lines[:50])
+    )
     registry = _tree(_exported(lines) if exported else _queried(lines))
     if not registry.keys:
         words = " ".join(text.split())[:120]

@@ -14,8 +14,9 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import lru_cache
+from typing import NamedTuple
 
-from .listeners import normal_path
+from .listeners import ICMP, TCP, UDP, normal_path
 from .opening import MARK
 from .words import ALL_PROFILES, FamilyTerms, PortTerms, Profile, parse_addresses, parse_ports, profile_of
 
@@ -27,7 +28,10 @@ _PLATFORM = re.compile(r"\A(\d+):(\d+):(\d+)\Z")
 _PLAIN_PROTOCOL = re.compile(r"\|protocol=([1-9][0-9]{0,2})(?=\|)")
 _PLAIN_PORT = re.compile(r"\|lport=([1-9][0-9]{0,4})(?=\|)")
 _PROGRAM = re.compile(r"\|\s*app([^|=]*=)([^|]*)")
+_SPECIAL_KEY = re.compile(r"\|\s*(?:apppkgid|pfn|ttk)(2?(?:_[0-9]+)?=)?")
+_SERVICE = re.compile(r"\|\s*svc([^|=]*=)([^|]*)")
 _ANY_PROTOCOL = 256
+_ASKED_FOR = (None, ICMP, TCP, UDP)  # protocols of requirements, and what may be any
 _WITH_PORTS = (6, 17)  # [MS-FASP] 2.2.37: no other protocol has ports
 _NT = 2  # VER_PLATFORM_WIN32_NT; the upper bits of that number are reserved
 _LONGEST = 100_000
@@ -42,16 +46,21 @@ _WIDE_IF_TWICE = frozenset({"protocol", "app", "svc"})
 _ACTIONS = frozenset({"allow", "block", "bypass"})
 _DIRECTIONS = frozenset({"in", "out"})
 _FLAGS = {"true": True, "false": False}
+NO_SERVICE_NAME = "*"  # any service
+# Keys of traffic (see ``Hint``): whatever it is; that to a port of which nobody knows what listens there.
+ANY_TRAFFIC, UNKNOWN_LISTENER = "any", "unknown"
 
 
-# The line of ``reg query`` with a rule that is whole and of which ``is_idle`` holds, as Windows writes such rules, and
-# not one of ours. To be matched in PowerShell, too; a case of letters in words, because some cultures have their own.
+# The line of ``reg query`` with a rule that is whole, that is idle (see ``is_idle``) or can be about no traffic that is
+# asked for (see ``Hint``), as Windows writes such rules, and not one of ours. To be matched in PowerShell, too; a case
+# of letters in words, because some cultures have their own.
 _NO_MORE = "(?!.*{})".format
 WHOLE_AND_IDLE = (
     r"^ {4}[^|]+ {4}REG_SZ {4}v[0-9]+\.[0-9]+\|Action=[A-Za-z]+\|Active=(?:"
     rf"FALSE\|{_NO_MORE('[Aa][Cc][Tt][Ii][Vv][Ee]')}"
     rf"|TRUE\|Dir=Out\|{_NO_MORE('[Dd][Ii][Rr]')}"
-    rf"|TRUE\|(?=.*\|AppPkgId=){_NO_MORE('(?:[Ll][Pp][Oo][Rr][Tt]|[Ii][Cc][Mm][Pp])')}"
+    rf"|TRUE\|Dir=In\|Protocol=58\|{_NO_MORE('[Pp][Rr][Oo][Tt][Oo][Cc][Oo][Ll]')}"
+    rf"|TRUE\|(?=.*\|(?:AppPkgId|TTK(?:2_[0-9]+)?)=){_NO_MORE('(?:[Ll][Pp][Oo][Rr][Tt]|[Ii][Cc][Mm][Pp])')}"
     rf"){_NO_MORE(MARK)}.*\|$"
 )
 
@@ -138,15 +147,23 @@ def is_idle(text: str) -> bool:
     return off or ("|dir=out|" in low and low.count("dir") == 1) or "active" not in low
 
 
-@dataclass(frozen=True, slots=True)
-class Hint:
-    """What a rule string says at first sight: its protocol's number, all its ports, its program (as ``normal_path``
-    writes it) where it is for one, whatever the port. ``None`` is what takes a closer look.
+class Hint(NamedTuple):
+    """What a rule string says at first sight: its protocol's number, ``None`` where that takes a closer look, and the
+    ``keys`` of the traffic that it can be about: each of its ports, a program or service, or one of the words above.
     """
 
     protocol: int | None = None
-    ports: frozenset[int] | None = None
-    program: str | None = None
+    keys: tuple[int | str, ...] = (ANY_TRAFFIC,)
+
+
+def service_key(name: str) -> str:
+    """The key of traffic to a service."""
+    return f"svc={name}"
+
+
+def program_key(path: str) -> str:
+    """The key of traffic to a program, by its path as ``normal_path`` writes it."""
+    return f"app={path}"
 
 
 def hint_of(text: str) -> Hint:
@@ -154,15 +171,34 @@ def hint_of(text: str) -> Hint:
     low = text.lower()
     if not low.endswith("|") or len(text) > _LONGEST:
         return Hint()
-    protocols = _PLAIN_PROTOCOL.findall(low) if low.count("protocol") == 1 else []
-    protocol = next((int(number) for number in protocols if int(number) < _ANY_PROTOCOL), None)
-    if "lport" in low:
+    found = _PLAIN_PROTOCOL.search(low) if low.count("protocol") == 1 else None
+    protocol = int(found[1]) if found and int(found[1]) < _ANY_PROTOCOL else None
+    if protocol not in _ASKED_FOR:
+        return Hint(protocol, ())
+    has_ports = "lport" in low
+    if has_ports:
         ports = [int(port) for port in _PLAIN_PORT.findall(low)]
-        is_plain = len(ports) == low.count("lport") and max(ports) < 1 << 16
-        return Hint(protocol, frozenset(ports) if is_plain else None)
-    programs = _PROGRAM.findall(low) if "svc" not in low and "icmp" not in low else []
-    is_one = len(programs) == 1 and programs[0][0] == "="
-    return Hint(protocol, None, normal_path(programs[0][1]) or None if is_one else None)
+        if len(ports) == low.count("lport") and max(ports) < 1 << 16:
+            return Hint(protocol, tuple(ports))
+    is_named = has_ports or "icmp" in low
+    special = _SPECIAL_KEY.findall(low)
+    if special:
+        return Hint(protocol, () if any(special) and not is_named else (ANY_TRAFFIC,))
+    key = _listener_key(low)
+    if not key:
+        return Hint(protocol)
+    return Hint(protocol, (key, UNKNOWN_LISTENER) if is_named else (key,))
+
+
+def _listener_key(low: str) -> str:
+    """The key of the one service, or without any of the one program, that a rule is for; empty where it is not so."""
+    services = _SERVICE.findall(low)
+    found = services or _PROGRAM.findall(low)
+    value = found[0][1].strip() if len(found) == 1 and found[0][0] == "=" else ""
+    if services:
+        return service_key(value) if value not in ("", NO_SERVICE_NAME) else ""
+    path = normal_path(value)
+    return program_key(path) if path else ""
 
 
 def print_rule(rule: Rule) -> str:
@@ -207,7 +243,7 @@ class _Builder:
     def rule(self, rule_id: str, pieces: tuple[str, ...], closed: bool) -> Rule:
         """The rule that the pairs make."""
         for key in _ONCE & self.words.keys():
-            if len({value.lower() for value in self.words[key]}) > 1:
+            if len(self.words[key]) > 1 and len({value.lower() for value in self.words[key]}) > 1:
                 self.unclear.append(f"{key} is there twice")
                 if key in _WIDE_IF_TWICE:
                     del self.words[key]
@@ -256,7 +292,7 @@ class _Builder:
 
     def _choice(self, key: str, choices: frozenset[str]) -> str:
         word = self._first(key).lower()
-        if word in choices and len({value.lower() for value in self.words[key]}) == 1:
+        if word in choices and all(value.lower() == word for value in self.words[key][1:]):
             return word
         self.unclear.append(f"{key}={word}" if word else f"{key} is missing")
         return ""

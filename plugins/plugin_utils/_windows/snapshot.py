@@ -187,7 +187,7 @@ def _registry(parts: Mapping[str, Part]) -> Registry:
         asked = is_registry(argv) and "/v" not in argv and not argv[2].startswith("HKU")
         if asked and (name not in parts or parts[name].rc != 0) and _may_exist(parts, listed, argv[2]):
             gaps += [(canonical(argv[2] + below), f"{argv[2]} could not be read") for below in _BELOW]
-    return merged([*found, Registry(gaps=tuple(gaps))])
+    return merged([listed, Registry(gaps=tuple(gaps))]) if gaps else listed
 
 
 # Keys below one that could not be read, each of which may hold something that decides.

@@ -16,13 +16,13 @@ from ...module_utils._core.portset import PortSet
 from ...module_utils._core.ranges import RangeSet
 from .listeners import ICMP, TCP, Program, normal_path
 from .policy import Policy, StoredRule
-from .rule import Hint, Rule
-from .words import PORT_WORDS, RPC, RPC_MAPPER, PortTerms
+from .rule import ANY_TRAFFIC, NO_SERVICE_NAME, UNKNOWN_LISTENER, Rule, program_key, service_key
+from .words import DYNAMIC, PORT_WORDS, RPC, RPC_MAPPER, PortTerms
 
 _ECHO_REQUEST = 8
 _MAPPER_PORT = 135
 _ANY_CLIENT_PORT = RangeSet([(1, 65535)])
-_NO_SERVICE_NAME = "*"
+_PORTS = {text: PortSet.parse(text) if text else PortSet() for text in PORT_WORDS.values() if text != DYNAMIC}
 DYNAMIC_PORTS = PortSet.parse("49152-65535")  # RFC 6335's, and Windows' own default since Vista
 
 
@@ -53,8 +53,8 @@ class Claim:
 
 def claims_on(policy: Policy, traffic: Traffic) -> Iterator[Claim]:
     """The claims of all rules of a policy, in the order of its stores."""
-    for item in policy.rules_for(traffic.protocol):
-        if _is_elsewhere(item.hint, traffic) or not item.rule.is_candidate:
+    for item in policy.rules_for(traffic.protocol, _keys(policy, traffic)):
+        if not item.rule.is_candidate:
             continue
         if item.rule.protocol not in (None, traffic.protocol):
             continue
@@ -63,13 +63,20 @@ def claims_on(policy: Policy, traffic: Traffic) -> Iterator[Claim]:
             yield claim
 
 
-def _is_elsewhere(hint: Hint, traffic: Traffic) -> bool:
-    """Whether a rule is for other ports or programs at first sight, as ``_claim`` would find, too."""
-    if hint.ports is not None:
-        if traffic.port is not None:
-            return traffic.port not in hint.ports
-        return not any(port in traffic.ports for port in hint.ports)
-    return hint.program is not None and (traffic.program is None or traffic.program.path != hint.program)
+def _keys(policy: Policy, traffic: Traffic) -> Iterator[int | str]:
+    """What rules about the traffic are found by: all others are for other ports, services or programs."""
+    yield ANY_TRAFFIC
+    if traffic.port is not None:
+        yield traffic.port
+    elif traffic.ports:
+        lowest, highest = traffic.ports.span
+        yield from (port for port in policy.ports if lowest <= port <= highest)
+    program = traffic.program
+    if program is not None:
+        yield program_key(program.path)
+        yield from map(service_key, program.services)
+    if program is None or not program.path:
+        yield UNKNOWN_LISTENER
 
 
 def _claim(item: StoredRule, traffic: Traffic, version: tuple[int, int] | None) -> Claim | None:
@@ -113,19 +120,17 @@ def _port_limit(terms: PortTerms, traffic: Traffic) -> str | None:
     if traffic.port is None and terms.numbers & traffic.ports:
         return f"LPort={terms.numbers}"
     for word in sorted(terms.words):
-        stands_for = PORT_WORDS.get(word)
-        if _possible(stands_for, traffic) & traffic.ports:
+        if _may_be(PORT_WORDS.get(word), traffic):
             return f"LPort={word}"
     return None
 
 
-def _possible(stands_for: str | None, traffic: Traffic) -> PortSet:
-    """The ports that a word may stand for; any, where the word is not known."""
+def _may_be(stands_for: str | None, traffic: Traffic) -> bool:
+    """Whether a word may stand for ports of the traffic; for any, where the word is not known."""
     if stands_for is None:
-        return PortSet.any()
-    if stands_for == "dynamic":
-        return traffic.dynamic
-    return PortSet.parse(stands_for) if stands_for else PortSet()
+        return bool(traffic.ports)
+    ports = traffic.dynamic if stands_for == DYNAMIC else _PORTS[stands_for]
+    return traffic.port in ports if traffic.port is not None else bool(ports & traffic.ports)
 
 
 def _program_limit(rule: Rule, listening: Program | None, *, named: bool) -> str | None:
@@ -146,11 +151,11 @@ def _program_limit(rule: Rule, listening: Program | None, *, named: bool) -> str
         return ""
     if listening.path:
         return None
-    return "" if rule.service and rule.service != _NO_SERVICE_NAME else words if named else None
+    return "" if rule.service and rule.service != NO_SERVICE_NAME else words if named else None
 
 
 def _runs(listening: Program, service: str) -> bool:
-    return bool(listening.services) if service == _NO_SERVICE_NAME else service in listening.services
+    return bool(listening.services) if service == NO_SERVICE_NAME else service in listening.services
 
 
 # Policy versions and the version of Windows that brought them ([MS-GPFAS] 2.2.1); from 2.24 on it is Windows 10's.

@@ -29,21 +29,21 @@ _PROFILES = {"domain": Profile.DOMAIN, "private": Profile.PRIVATE, "public": Pro
 # Keywords in the place of ports, and the ports that they may stand for; what stands for ports of one service alone is
 # told by the evaluator. A word that is not here may stand for any port.
 RPC, RPC_MAPPER = "rpc", "rpc-epmap"
-_DYNAMIC = "dynamic"
+DYNAMIC = "dynamic"
 _NONE = ""  # no port but that of IP-HTTPS itself (DirectAccess), which nothing of an audit listens on
 PORT_WORDS: dict[str, str] = {
-    RPC: _DYNAMIC,
+    RPC: DYNAMIC,
     RPC_MAPPER: "135",
-    "teredo": _DYNAMIC,
+    "teredo": DYNAMIC,
     "iptlsin": _NONE,
     "iptlsout": _NONE,
     "iphttpsin": _NONE,
     "iphttpsout": _NONE,
     "dhcp": "67,68,546,547",
-    "ply2disc": _DYNAMIC,
+    "ply2disc": DYNAMIC,
     "mdns": "5353",
     "tcpcdpsvc": "5040",
-    "cortanaout": _DYNAMIC,
+    "cortanaout": DYNAMIC,
 }
 # Words for one port that is the same on every machine: as good as its number.
 _FIXED_WORDS = {"mdns": 5353}

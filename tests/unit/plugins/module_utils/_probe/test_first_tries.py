@@ -42,7 +42,7 @@ _COURSES: dict[str, tuple[str, list[float | bytes | str], ServiceStatus]] = {
     "hangs up": ("vmware_authd", [_END], _SILENT),
     "resets": ("vmware_authd", [_RESET], _SILENT),
     "resets late": ("vmware_authd", [_LATE_S, _RESET], _SILENT),
-    "drips": ("ldap", [b"0", 0.1] * 12, _UNEXPECTED),
+    "drips": ("ldap", [b"0", _LATE_S, b"0", 2.0], _UNEXPECTED),
     "mute": ("vmware_authd", [1.0], _SILENT),
 }
 

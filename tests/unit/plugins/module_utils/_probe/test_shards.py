@@ -42,7 +42,7 @@ _OPTIONS = ProbeOptions(rate_per_s=1e6, service_check=False)
 def _small(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """A few probes count as many, on any machine; and nothing may be left behind."""
     monkeypatch.setattr(constants, "SHARD_FROM", 20)
-    monkeypatch.setattr(os, "sched_getaffinity", lambda pid: {0, 1, 2})
+    monkeypatch.setattr(os, "sched_getaffinity", lambda pid: {0, 1, 2, 3})
     before = sorted(os.listdir("/proc/self/fd"))
     yield
     with pytest.raises(ChildProcessError):
@@ -73,8 +73,10 @@ def test_the_same_answers_each_once() -> None:
 
 def test_it_is_several_processes(monkeypatch: pytest.MonkeyPatch) -> None:
     assert shards.shards_for(_probes(20, 1)) == 4
-    monkeypatch.setattr(os, "sched_getaffinity", lambda pid: {0})
+    monkeypatch.setattr(os, "sched_getaffinity", lambda pid: {0, 1})
     assert shards.shards_for(_probes(20, 1)) == 2
+    monkeypatch.setattr(os, "sched_getaffinity", lambda pid: {0})
+    assert shards.shards_for(_probes(20, 1)) == 1
 
 
 def test_one_process_will_do() -> None:

@@ -50,6 +50,11 @@ def test_a_closed_port_is_opened_for_the_source_alone() -> None:
     assert found.details.remove == ()
 
 
+def test_each_profile_gets_a_rule_of_its_own() -> None:
+    found = planned({}, active=(0, 1), profiles=("domain", "private"))
+    assert [opening.profiles for opening in found.details.add] == [("domain",), ("private",)]
+
+
 def test_once_it_is_there_nothing_changes() -> None:
     opening = planned({}).details.add[0]
     found = planned({"{9}": stored(opening.name)})

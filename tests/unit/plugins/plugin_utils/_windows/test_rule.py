@@ -11,6 +11,8 @@ from ansible_collections.agentless.audit_ports.plugins.module_utils._core.addres
 from ansible_collections.agentless.audit_ports.plugins.module_utils._core.portset import PortSet
 from ansible_collections.agentless.audit_ports.plugins.plugin_utils._windows.listeners import normal_path
 from ansible_collections.agentless.audit_ports.plugins.plugin_utils._windows.rule import (
+    ANY_TRAFFIC,
+    UNKNOWN_LISTENER,
     WHOLE_AND_IDLE,
     Hint,
     Rule,
@@ -18,6 +20,8 @@ from ansible_collections.agentless.audit_ports.plugins.plugin_utils._windows.rul
     is_idle,
     parse_rule,
     print_rule,
+    program_key,
+    service_key,
 )
 from ansible_collections.agentless.audit_ports.plugins.plugin_utils._windows.words import ALL_PROFILES, Profile
 from hypothesis import given
@@ -157,10 +161,14 @@ def test_idle_rules() -> None:
     assert not is_idle(WINRM.replace("TRUE", "FALSE")[:-1])  # cut off
 
 
-HEADS = st.sampled_from(["Active=FALSE", "Active=TRUE|Dir=Out", "Active=TRUE|Dir=In", "Active=FALSE|Dir=In"])
+HEADS = st.sampled_from(
+    ["Active=FALSE", "Active=TRUE|Dir=Out", "Active=TRUE|Dir=In", "Active=FALSE|Dir=In",
+     "Active=TRUE|Dir=In|Protocol=58"]
+)  # fmt: skip
 MORE = st.sampled_from(
     ["Dir=Out", "Dir=In", "ACTIVE=TRUE", "active=x", "Name=Active Directory", "Name=agentless-audit x tcp 1", "Name=x",
-     "AppPkgId=S-1-15-2-1", "LPort=80", "lport2_10=80-90", "ICMP4=8:*", "App=C:\\dir\\x.exe", "x", ""]
+     "AppPkgId=S-1-15-2-1", "LPort=80", "lport2_10=80-90", "ICMP4=8:*", "App=C:\\dir\\x.exe", "x", "", "TTK2_27=x",
+     "TTK=y", " ttk =z", "Protocol=6", "protocol=58", " protocol =17"]
 )  # fmt: skip
 
 
@@ -168,10 +176,11 @@ MORE = st.sampled_from(
 def test_what_need_not_be_printed_is_idle_and_not_ours(head: str, pairs: list[str], closed: bool) -> None:
     text = "|".join(["v2.31", "Action=Allow", head, *pairs]) + "|" * closed
     if re.search(WHOLE_AND_IDLE, f"    {{1}}    REG_SZ    {text}"):
-        assert is_idle(text)
+        assert is_idle(text) or hint_of(text).keys == ()
         assert "agentless-audit" not in text
-    elif closed and pairs and not any(re.search("dir|active|agentless", pair, re.I) for pair in pairs):
+    elif closed and pairs and not any(re.search("dir|active|agentless|ttk|protocol", pair, re.I) for pair in pairs):
         assert not is_idle(text)
+        assert hint_of(text).keys
 
 
 def test_lines_that_need_not_be_printed() -> None:
@@ -181,13 +190,19 @@ def test_lines_that_need_not_be_printed() -> None:
         assert not re.search(WHOLE_AND_IDLE, f"    {{1}}    REG_SZ    {idle}more")
         assert not re.search(WHOLE_AND_IDLE, idle)
     assert not re.search(WHOLE_AND_IDLE, f"    {{1}}    REG_SZ    {WINRM}")
+    head = "    {1}    REG_SZ    v2.31|Action=Block|Active=TRUE|Dir=In|Protocol="
+    assert re.search(WHOLE_AND_IDLE, head + "58|ICMP6=128:*|")
+    assert not re.search(WHOLE_AND_IDLE, head + "58|PROTOCOL=6|")
+    assert re.search(WHOLE_AND_IDLE, head + "6|TTK2_27=x|")
+    assert not re.search(WHOLE_AND_IDLE, head + "6|lport=5985|TTK2_27=x|")
 
 
 HINTS = st.sampled_from(
     ["Protocol=6", "protocol=17", "Protocol=006", "Protocol=256", "Protocol=6 ", "LPort=80", "LPORT=135", "LPort=080",
      "LPort=70000", "LPort=RPC", "LPort=1,2", "LPort2_10=80-90", " LPort=22", "App=System", "App=C:\\Windows\\x.exe",
      " app =y.exe", "App2_10=z.exe", "App=", "AppPkgId=S-1-15-2-1", "Svc=winmgmt", "Svc=*", "ICMP4=8:*", "LOM=TRUE",
-     "x", "Name=Protocol of LPort=5|", "Name=App=1", "RA4=192.0.2.1"]
+     "x", "Name=Protocol of LPort=5|", "Name=App=1", "RA4=192.0.2.1", "Svc=RpcSs", " svc =y", "TTK2_27=z", "PFN=x",
+     " pfn= x", "Protocol=58", "Protocol=1"]
 )  # fmt: skip
 
 
@@ -196,21 +211,32 @@ def test_a_hint_tells_what_a_closer_look_finds(pairs: list[str], closed: bool) -
     text = "|".join(["v2.31", "Action=Allow", "Active=TRUE", "Dir=In", *pairs]) + "|" * closed
     found, hint = parse_rule("x", text), hint_of(text)
     assert hint.protocol in (None, found.protocol)
-    if hint.ports is not None:
+    numbers = [key for key in hint.keys if isinstance(key, int)]
+    listener = service_key(found.service.lower()) if found.service else program_key(normal_path(found.app))
+    named = found.local_ports is not None or found.icmp4 is not None
+    if numbers:
         assert found.local_ports is not None
         assert found.local_ports.words == frozenset()
-        assert str(found.local_ports.numbers) == str(PortSet.parse([str(port) for port in sorted(hint.ports)]))
-    if hint.program is not None:
-        assert hint.program == normal_path(found.app)
-        assert (found.service, found.local_ports, found.icmp4) == ("", None, None)
+        assert str(found.local_ports.numbers) == str(PortSet.parse([str(port) for port in sorted(numbers)]))
+        assert [*hint.keys] == numbers
+    elif not hint.keys:
+        assert (bool(found.special) and not named) or found.protocol not in (1, 6, 17, None)
+    elif hint.keys != (ANY_TRAFFIC,):
+        assert hint.keys in ((listener,), (listener, UNKNOWN_LISTENER))
+        assert UNKNOWN_LISTENER in hint.keys or not named
+        assert not named or not found.special
     assert closed or hint == Hint()
 
 
 def test_hints() -> None:
-    assert hint_of("v2.31|Protocol=6|LPort=80|LPort=443|App=x|") == Hint(6, frozenset({80, 443}))
-    assert hint_of(r"v2.31|Protocol=17|App=C:\Windows\x.exe|AppPkgId=1|") == Hint(17)
-    assert hint_of(r"v2.31|Protocol=17|App=C:\Windows\X.exe|") == Hint(17, None, r"%systemroot%\x.exe")
-    assert hint_of("v2.31|App=x|App=|") == hint_of("v2.31|App=|") == Hint()
+    assert hint_of("v2.31|Protocol=6|LPort=80|LPort=443|App=x|") == Hint(6, (80, 443))
+    assert hint_of(r"v2.31|Protocol=17|App=C:\Windows\x.exe|AppPkgId=1|") == Hint(17, ())
+    assert hint_of("v2.31|Protocol=6|LPort=RPC|App=x|TTK2_27=y|") == Hint(6)
+    assert hint_of("v2.31|Protocol=58|ICMP6=128:0|App=System|") == Hint(58, ())
+    assert hint_of(r"v2.31|Protocol=17|App=C:\Windows\X.exe|") == Hint(17, (r"app=%systemroot%\x.exe",))
+    assert hint_of(r"v2.31|Protocol=6|App=%SystemRoot%\system32\svchost.exe|Svc=RpcSs|") == Hint(6, ("svc=rpcss",))
+    assert hint_of("v2.31|Protocol=6|LPort=RPC|Svc=RpcSs|") == Hint(6, ("svc=rpcss", UNKNOWN_LISTENER))
+    assert hint_of("v2.31|App=x|App=|") == hint_of("v2.31|App=|") == hint_of("v2.31|App=x|Svc=*|") == Hint()
     assert hint_of("v2.31|LPort=80|LPort2_10=5-6|") == hint_of("v2.31|Protocol=6|App=x") == Hint()
 
 

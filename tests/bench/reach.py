@@ -101,6 +101,10 @@ class Bench:
             wrong += row["status"] != truth or (truth == "open" and row["service"] != service)
         return ran._replace(wrong=wrong)
 
+    def c_services(self) -> Ran:
+        """The C program on the same ports as ``services``; it only connects."""
+        return self.c_program(self._unchecked, [truth_of(*place) for place in self._services])
+
     def c_program(self, targets: Path | None = None, truth: Sequence[str] | None = None) -> Ran:
         rows = (line.rpartition(" ")[0] for line in (targets or self._plain).open(encoding="ascii"))
         text = "".join(f"{row}\n".replace("tcp/", "") for row in rows)
@@ -204,12 +208,13 @@ def _metrics(bench: Bench, world: BenchWorld) -> list[Metric]:
         "ours": bench.ours,
         "unchecked": lambda: bench.services(checked=False),
         "checked": lambda: bench.services(checked=True),
+        "C, services": bench.c_services,
     }
     runs: dict[str, list[Ran]] = {name: [] for name in tools}
     for _round in range(ROUNDS):
         for name, tool in tools.items():
             runs[name].append(tool())
-    ours, c_program, unchecked, checked = (_middle(runs[name]) for name in ("ours", "C", "unchecked", "checked"))
+    c_program, ours, unchecked, checked, c_services = (_middle(runs[name]) for name in tools)
     found = _beside("100,000 probes", ours, "C, one SYN", c_program, 1.2)
     found.append(Metric("100,000 probes: wrong answers", ours.wrong, "", goal=0))
     found.append(Metric("100,000 probes: wrong answers of the C program", c_program.wrong, ""))
@@ -221,6 +226,8 @@ def _metrics(bench: Bench, world: BenchWorld) -> list[Metric]:
         if scaled.wrong:
             found.append(Metric("100,000 probes: wrong answers", ours.wrong, "", scaled.wrong, label, 0.999))
     found += _beside("100,000 probes of services, checked", checked, "ours, not checked", unchecked, 1.25)
+    found += _beside("100,000 probes of services, checked", checked, "C, which only connects", c_services, 1.2 * 1.25)
+    found += _beside("100,000 probes of services, not checked", unchecked, "C", c_services, 1.2)
     found.append(Metric("100,000 probes of services, checked: wrong answers", checked.wrong, "", goal=0))
     found += _far(bench, world)
     made, streamed = bench.stream()

@@ -15,7 +15,7 @@ import select
 import socket
 from collections import deque
 from collections.abc import Iterable
-from typing import Dict, List, Set, Tuple
+from typing import Dict, List, Set, Tuple, cast
 
 from .._core.vocabulary import ObservationStatus, ServiceStatus
 from . import constants
@@ -223,8 +223,8 @@ class FirstTries(Crowd):
         """The service is there: put the first question to it, and hear what it says already."""
         fd, sock, host, probe, kind, _begun = one
         self._met(host, rtt_s)
-        conversation = kind.converse(probe, self._means.options)
-        assert conversation is not None
+        # A stream that is not plain has one.
+        conversation = cast(Conversation, kind.converse(probe, self._means.options))
         self._talking[fd] = talk = (one, conversation, rtt_s)
         del self._flying[fd]
         question = conversation.first()

@@ -50,6 +50,7 @@ class FirstTries(Crowd):
         # What was begun in one turn is together, the earliest first.
         self._sent: deque[tuple[float, list[_Try]]] = deque()
         self._asked: deque[tuple[float, list[_Talk]]] = deque()
+        self._unwatched: List[_Talk] = []  # noqa: UP006 begun in the last turn, and not registered
         self._handed: List[Job] = []  # noqa: UP006 whose timers nobody has set yet
         self._answered: List[Answered] = []  # noqa: UP006
 
@@ -109,18 +110,27 @@ class FirstTries(Crowd):
             elif kind.is_plain:
                 self._open(one, rtt_s)
             else:
-                register(fd, TALK_EVENTS)
                 asked.append(self._ask(one, 0, rtt_s, now))
         if silent:
             self._sent.append((now, silent))
         if asked:
             self._asked.append((now, asked))
+            self._unwatched += asked
+
+    def _watch_talks(self, now: float) -> None:
+        """Many near services have answered by the next turn; wait for the others."""
+        talks, self._unwatched = self._unwatched, []
+        for talk in talks:
+            fd = talk[0][0]
+            if self._talking.get(fd) is talk and self._hear(fd, READABLE, now):
+                self._loop.register(fd, TALK_EVENTS)
 
     def serve(self, events: Iterable[Event], now: float) -> list[Event]:
         """See to what is told of the own descriptors; what is left is of others."""
         flying, talking = self._flying, self._talking
         asked: list[_Talk] = []
         left: list[Event] = []
+        self._watch_talks(now)
         for event in events:
             fd, mask = event
             one = flying.get(fd)
@@ -147,7 +157,7 @@ class FirstTries(Crowd):
 
     def wait_s(self, now: float, longest_s: float) -> float:
         """How long until the earliest must be looked after, at most ``longest_s``; not at all with answers to tell."""
-        if self._answered:
+        if self._answered or self._unwatched:
             return 0.0
         for waiting in (self._sent, self._asked):
             if waiting:
@@ -178,6 +188,7 @@ class FirstTries(Crowd):
         """Nothing more is waited for."""
         self._sent.clear()
         self._asked.clear()
+        self._unwatched.clear()
         for one in list(self._flying.values()):
             self._go_on(one)
         for talk in list(self._talking.values()):
@@ -238,17 +249,20 @@ class FirstTries(Crowd):
             self._hear(fd, mask, now)
         return talk
 
-    def _hear(self, fd: int, mask: int, now: float) -> None:
-        """Where the first thing that a service says tells what it is, that is all; else a job goes on."""
+    def _hear(self, fd: int, mask: int, now: float) -> bool:
+        """Where the first thing that a service says tells what it is, that is all; else a job goes on.
+
+        Whether more is waited for.
+        """
         talk = self._talking[fd]
         (_fd, sock, host, probe, kind, _begun), conversation, rtt_s = talk
         if not mask & (READABLE | BROKEN):
-            return
+            return True
         data, broken = b"", 0
         try:
             data = sock.recv(conversation.cap)
         except (BlockingIOError, InterruptedError):
-            return
+            return True
         except OSError as error:
             broken = error.errno or errno.EIO
         said = conversation.receive(data) if data else None
@@ -258,8 +272,10 @@ class FirstTries(Crowd):
             self._means.descriptors.open -= 1
             outcome = tuple.__new__(Outcome, (_OPEN, said.text, said.status, rtt_s, 1, host.source, said))
             self._answered.append((host, kind, outcome))
-        else:
-            self._talk_on(talk, now).hear(fd, data, broken, said)
+            return False
+        job = self._talk_on(talk, now)
+        job.hear(fd, data, broken, said)
+        return not job.is_done
 
     def _go_on(self, one: _Try) -> TcpJob:
         """A job that has made this try."""

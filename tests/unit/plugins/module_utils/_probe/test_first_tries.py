@@ -37,12 +37,14 @@ _COURSES: dict[str, tuple[str, list[float | bytes | str], ServiceStatus]] = {
     "in two pieces": ("ssh", [_BANNER[:5], 0.05, _BANNER[5:]], _CONFIRMED),
     "in two pieces, the second late": ("ssh", [_BANNER[:5], _LATE_S, _BANNER[5:]], _CONFIRMED),
     "another service": ("http", [_BANNER, _END], _UNEXPECTED),
+    "a riddle": ("http", [0.05, b"\x01\x02\x03\x04\x05\x06\x07\x08", 0.4], _UNEXPECTED),
+    "nothing to say": ("none", [0.05], ServiceStatus.NOT_CHECKED),
     "half a banner": ("ssh", [_BANNER[:5], _END], _UNEXPECTED),
     "half a banner, then a reset": ("ssh", [_BANNER[:5], 0.05, _RESET], _UNEXPECTED),
     "hangs up": ("vmware_authd", [_END], _SILENT),
     "resets": ("vmware_authd", [_RESET], _SILENT),
     "resets late": ("vmware_authd", [_LATE_S, _RESET], _SILENT),
-    "drips": ("ldap", [b"0", _LATE_S, b"0", 2.0], _UNEXPECTED),
+    "drips": ("ldap", [b"0", _LATE_S, b"0", 0.6], _UNEXPECTED),
     "mute": ("vmware_authd", [1.0], _SILENT),
 }
 
@@ -65,13 +67,17 @@ def _play(peer: socket.socket, acts: list[float | bytes | str]) -> None:
 def _told(course: str, service: str, acts: list[float | bytes | str]) -> Observation:
     with listening(lambda peer: _play(peer, acts)) as port:
         probe = Probe(0, course, "r", "127.0.0.1", Protocol.TCP, port, service)
-        return dict(Engine(ProbeOptions(retries=0)).run([probe]))[0]
+        run = Engine(ProbeOptions(retries=0))
+        found = dict(run.run([probe]))
+    assert run._means.descriptors.open == 0
+    return found[0]
 
 
 @pytest.mark.parametrize("course", _COURSES)
 def test_a_job_would_tell_the_same(monkeypatch: pytest.MonkeyPatch, course: str) -> None:
     monkeypatch.setattr(constants, "SERVICE_S", 0.7)
     monkeypatch.setattr(constants, "SECOND_SERVICE_S", 0.3)
+    monkeypatch.setattr(constants, "SECOND_OPINIONS", 1)
     service, acts, expected = _COURSES[course]
     usual = _told(course, service, acts)
     monkeypatch.setattr(engine, "IS_POSSIBLE", False)

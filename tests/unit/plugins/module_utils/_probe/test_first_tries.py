@@ -75,7 +75,7 @@ def _told(course: str, service: str, acts: list[float | bytes | str]) -> Observa
 
 @pytest.mark.parametrize("course", _COURSES)
 def test_a_job_would_tell_the_same(monkeypatch: pytest.MonkeyPatch, course: str) -> None:
-    monkeypatch.setattr(constants, "SERVICE_S", 0.7)
+    monkeypatch.setattr(constants, "SERVICE_S", 1.2)
     monkeypatch.setattr(constants, "SECOND_SERVICE_S", 0.3)
     monkeypatch.setattr(constants, "SECOND_OPINIONS", 1)
     service, acts, expected = _COURSES[course]

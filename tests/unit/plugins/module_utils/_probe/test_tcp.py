@@ -94,7 +94,7 @@ def test_an_event_of_a_former_socket_answers_no_first_try(silent: Probe, mask: i
 
 
 def test_a_first_try_that_nobody_answers_goes_on_as_a_job(silent: Probe) -> None:
-    """When the shortest wait is over, with the SYN that was sent; also where its descriptor was used again."""
+    """When the shortest wait is over, with the SYN that was sent."""
     datagram = silent.__class__(1, "host", "r", silent.address, Protocol.UDP, 1, "snmp")
     loop, tries, left, running = _first_tries(silent, datagram)
     assert [probe for _host, probe in left] == [datagram]
@@ -108,6 +108,18 @@ def test_a_first_try_that_nobody_answers_goes_on_as_a_job(silent: Probe) -> None
     assert tries.wait_s(sent, 5.0) == 5.0
     late[0].abandon("the test ends")
     assert "1 SYN" in loop.finished[0][1].evidence
+    loop.close()
+
+
+def test_a_try_whose_descriptor_is_used_again_is_not_the_new_one(silent: Probe) -> None:
+    """What was sent first is over; the time of the one that has its number now has not come."""
+    loop, tries, _left, running = _first_tries(silent)
+    sent, [one] = tries._sent[0]
+    tries._flying[one[0]] = later = (*one[:5], sent + 1)
+    assert tries.expired(sent + constants.FLOOR_S) == []
+    assert tries._flying == {one[0]: later}
+    tries.all_as_jobs(sent)
+    running.pop().abandon("the test ends")
     loop.close()
 
 

@@ -38,17 +38,17 @@ truth-random: ## verdicts on random firewall states against real packets (SEED=1
 	@PYTHONPATH=build/collections:. $(BIN)/python -m tests.truth.random_run $(or $(SEED),1) $(or $(N),200)
 
 truth-peers: ## what the peers' modules and ours say of a port, beside a real packet: states of their own, and truth's
-	@$(RUN) environments tools
+	@$(RUN) suites machine
 	@PYTHONPATH=build/collections $(BIN)/python -m tests.bench.truth_peers
 
 bench: bench-linux bench-reach bench-windows bench-vantage bench-esxi ## all benches: tables, and build/bench/NAME.json
 
 bench-linux: ## a check and ten ports beside the peers' modules, large rule sets (SYSTEM_ROLES=FOLDER for that role, too)
-	@$(RUN) environments tools
+	@$(RUN) suites machine
 	@PYTHONPATH=build/collections $(BIN)/python -m tests.bench.linux
 
 bench-reach: ## 100,000 probes and more, beside a C program, nmap and asyncio
-	@$(RUN) environments tools
+	@$(RUN) suites machine
 	@PYTHONPATH=build/collections:. $(BIN)/python -m tests.bench.reach
 
 bench-windows: ## requests and processes of Windows hosts beside community.windows, 100 hosts in one play
@@ -56,7 +56,7 @@ bench-windows: ## requests and processes of Windows hosts beside community.windo
 	@PYTHONPATH=build/collections:. $(BIN)/python -m tests.bench.windows
 
 bench-vantage: ## 1,000 and 10,000 probes from a Windows audit host, in a real PowerShell engine
-	@$(RUN) environments tools
+	@$(RUN) suites machine
 	@PYTHONPATH=build/collections:. $(BIN)/python -m tests.bench.vantage
 
 bench-esxi: ## 64 hosts behind one vCenter, ours beside the peers' modules

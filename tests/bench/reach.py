@@ -19,7 +19,6 @@ import json
 import os
 import re
 import resource
-import shutil
 import subprocess
 import sys
 import time
@@ -28,9 +27,8 @@ from pathlib import Path
 from statistics import median
 from typing import NamedTuple
 
-from tests.bench.reach_world import ADDRESSES, PORTS, SERVICES, BenchWorld, address_of, truth_of
+from tests.bench.reach_world import ADDRESSES, PORTS, SERVICES, BenchWorld, address_of, ensure, truth_of
 from tests.bench.report import Metric, publish
-from tests.lab.shell import run as run_tool
 from tests.tools.environments import ROOT
 from tests.unit.plugins.module_utils._probe.protocols import captured
 
@@ -194,9 +192,7 @@ def _middle(runs: Sequence[Ran]) -> Ran:
 
 
 def main() -> int:
-    for tool, package in (("nmap", "nmap"), ("gcc", "gcc libc6-dev")):
-        if shutil.which(tool) is None:
-            run_tool(["apt-get", "install", "-y", "--no-install-recommends", *package.split()], timeout_s=600)
+    ensure("nmap", "nmap")
     answers = dict.fromkeys(PORTS, "") | {port: _BANNERS[name] for port, name in _SERVICE_OF.items()}
     with BenchWorld(answers) as world:
         publish("reach", _metrics(Bench(world), world))

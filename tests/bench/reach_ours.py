@@ -20,8 +20,8 @@ from pathlib import Path
 
 from ansible_collections.agentless.audit_ports.plugins.module_utils._core.vocabulary import Protocol
 from ansible_collections.agentless.audit_ports.plugins.module_utils._probe.engine import Engine
-from ansible_collections.agentless.audit_ports.plugins.module_utils._probe.records import Probe, ProbeOptions
-from ansible_collections.agentless.audit_ports.plugins.plugin_utils._vantage.program import Places
+from ansible_collections.agentless.audit_ports.plugins.module_utils._probe.records import Probe, ProbeOptions, Question
+from ansible_collections.agentless.audit_ports.plugins.plugin_utils._vantage.places import Places
 
 _IMPOLITE = {"rate_per_s": 1e9, "per_host": 1000}
 
@@ -29,7 +29,7 @@ _IMPOLITE = {"rate_per_s": 1e9, "per_host": 1000}
 def _made_up(count: int) -> Iterator[Probe]:
     for index in range(count):
         address = f"127.{index // 1_000_000}.{index // 2500 % 250}.{index // 10 % 250 + 1}"
-        yield Probe(index, address, "bench", address, Protocol.TCP, 3000 + index % 10, "none")
+        yield Probe(index, address, "bench", address, Question(Protocol.TCP, 3000 + index % 10, "none"))
 
 
 def main() -> None:

@@ -10,10 +10,13 @@ reset everything, 2 reject with ICMP "administratively prohibited" and 2 with "p
 from __future__ import annotations
 
 import os
+import shutil
 import subprocess
 import tempfile
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
+
+from tests.lab.shell import run as run_tool
 
 ADDRESSES = 10_000
 PORTS = tuple(range(1000, 1010))  # whoever connects hears nothing
@@ -74,6 +77,7 @@ class BenchWorld:
 
     def compile(self, name: str) -> Path:
         """The program made of NAME.c beside this file."""
+        ensure("gcc", "gcc", "libc6-dev")
         program = self.folder / name
         run(["gcc", "-O2", "-Wall", "-Werror", "-o", str(program), str(_HERE / f"{name}.c")])
         return program
@@ -105,6 +109,12 @@ class BenchWorld:
         assert self._services.stdout is not None
         if self._services.stdout.readline() != "ready\n":
             raise RuntimeError("the services of the bench did not start")
+
+
+def ensure(tool: str, *packages: str) -> None:
+    """Install these Debian packages where the tool is missing. Raises LabError."""
+    if shutil.which(tool) is None:
+        run_tool(["apt-get", "install", "-y", "--no-install-recommends", *packages], timeout_s=600)
 
 
 def run(command: Sequence[str], *, text: str = "") -> str:

@@ -24,7 +24,7 @@ from typing import NamedTuple
 
 from ansible_collections.agentless.audit_ports.plugins.module_utils._core.vocabulary import Protocol
 from ansible_collections.agentless.audit_ports.plugins.module_utils._probe.conversations import converse
-from ansible_collections.agentless.audit_ports.plugins.module_utils._probe.records import Probe, ProbeOptions
+from ansible_collections.agentless.audit_ports.plugins.module_utils._probe.records import Probe, ProbeOptions, Question
 from ansible_collections.agentless.audit_ports.plugins.plugin_utils._platform import powershell
 from ansible_collections.agentless.audit_ports.plugins.plugin_utils._platform.interface import Command
 from ansible_collections.agentless.audit_ports.plugins.plugin_utils._vantage.asks import (
@@ -147,14 +147,14 @@ def _places(count: int, ports: Sequence[int]) -> Iterator[tuple[int, int]]:
 
 def _probes(count: int) -> list[Probe]:
     return [
-        Probe(index, f"host{number}", f"{port}", address_of(number), Protocol.TCP, port, SERVICE_OF[port])
+        Probe(index, f"host{number}", f"{port}", address_of(number), Question(Protocol.TCP, port, SERVICE_OF[port]))
         for index, (number, port) in enumerate(_places(count, SERVICES))
     ]
 
 
 def _asks(count: int, ports: Sequence[int], *, proof: bool) -> list[Ask]:
     def steps(port: int) -> tuple[Step, ...]:
-        said = converse(Probe(0, "", "", "", Protocol.TCP, port, SERVICE_OF[port]), _HASTE)
+        said = converse(Probe(0, "", "", "", Question(Protocol.TCP, port, SERVICE_OF[port])), _HASTE)
         return (Step(said.first()),) if proof and said is not None else ()
 
     by_port = {port: steps(port) for port in ports}

@@ -12,7 +12,7 @@ from typing import Any
 from ansible_collections.agentless.audit_ports.plugins.module_utils._core.errors import AuditPortsError
 from ansible_collections.agentless.audit_ports.plugins.module_utils._core.records import to_result
 from ansible_collections.agentless.audit_ports.plugins.module_utils._core.vocabulary import Protocol
-from ansible_collections.agentless.audit_ports.plugins.module_utils._probe.records import Probe, ProbeOptions
+from ansible_collections.agentless.audit_ports.plugins.module_utils._probe.records import Probe, ProbeOptions, Question
 from ansible_collections.agentless.audit_ports.plugins.module_utils._probe.secret import Secret
 from ansible_collections.agentless.audit_ports.plugins.plugin_utils._vantage.settings import find_vantage
 
@@ -45,9 +45,7 @@ def _probe(number: int, item: dict[str, Any]) -> Probe:
         host=item.get("host", "target"),
         requirement=f"probe.{number}",
         address=item["address"],
-        protocol=Protocol(item.get("protocol", "tcp")),
-        port=item.get("port"),
-        service=item.get("service", "none"),
+        question=Question(Protocol(item.get("protocol", "tcp")), item.get("port"), item.get("service", "none")),
     )
 
 

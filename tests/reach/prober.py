@@ -16,10 +16,21 @@ from typing import Any
 
 from ansible_collections.agentless.audit_ports.plugins.module_utils._core.records import to_result
 from ansible_collections.agentless.audit_ports.plugins.module_utils._core.vocabulary import Protocol
-from ansible_collections.agentless.audit_ports.plugins.module_utils._probe import constants, first_tries, guards, tcp
+from ansible_collections.agentless.audit_ports.plugins.module_utils._probe import (
+    constants,
+    first_tries,
+    guards,
+    spares,
+    tcp,
+)
 from ansible_collections.agentless.audit_ports.plugins.module_utils._probe.engine import Engine
 from ansible_collections.agentless.audit_ports.plugins.module_utils._probe.names import parse_endpoint
-from ansible_collections.agentless.audit_ports.plugins.module_utils._probe.records import Endpoint, Probe, ProbeOptions
+from ansible_collections.agentless.audit_ports.plugins.module_utils._probe.records import (
+    Endpoint,
+    Probe,
+    ProbeOptions,
+    Question,
+)
 from ansible_collections.agentless.audit_ports.plugins.module_utils._probe.secret import Secret
 
 
@@ -36,6 +47,7 @@ def main() -> None:
     begun = time.monotonic()
     for name in request.get("unguarded", ()):
         _UNGUARD[name]()
+    spares._WORTH_IT = request["spares_from"]
     names = request["names"] or {}
 
     def resolve(name: str) -> list[Endpoint]:
@@ -59,9 +71,7 @@ def _probe(number: int, item: dict[str, Any]) -> Probe:
         host=item.get("host", "target"),
         requirement=item.get("requirement", f"probe.{number}"),
         address=item["address"],
-        protocol=protocol,
-        port=item.get("port"),
-        service=item.get("service", "none"),
+        question=Question(protocol, item.get("port"), item.get("service", "none")),
     )
 
 
@@ -84,6 +94,7 @@ def _unguard_conntrack() -> None:
 
 
 def _unguard_time_wait() -> None:
+    spares._WORTH_IT = 0  # none is the zeroth
     tcp.RESET_ON_CLOSE = first_tries.RESET_ON_CLOSE = struct.pack("ii", 0, 0)
 
 

@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import re
 import signal
 import subprocess
 import time
@@ -55,6 +56,27 @@ def test_every_address_of_a_name_is_probed(world: World) -> None:
         (0, "10.77.1.13", "closed"),
         (1, None, "name_error"),
     }
+
+
+def test_sockets_that_are_used_again_tell_the_truth(world: World) -> None:
+    """Whatever a socket was before: who ended what it is now is told as of a fresh one."""
+    kinds = {
+        2121: ("open", "^connected$"),
+        4001: ("closed", "TCP reset"),
+        2001: ("rejected", r"on the way.*\(3/13\) from 10\.77\.0\.254$"),
+        3002: ("rejected", rf"host itself.*\(3/3\) from {TARGET}$"),
+        3003: ("filtered", "no answer to 1 SYN"),
+    }
+    ports = [2121, 4001, 2121, 2001, 2121, 3002, 2121, 3003] * 60
+    probes = [{"address": TARGET, "port": port, "service": f"s{number}"} for number, port in enumerate(ports)]
+    found = world.probe(
+        probes, spares_from=1, service_check=False, per_host=40, rate_per_s=1e6, retries=0, timeout_s=0.3
+    )
+    assert sorted(row["index"] for row in found) == list(range(len(ports)))
+    for row in found:
+        status, evidence = kinds[row["port"]]
+        assert row["status"] == status, row
+        assert re.search(evidence, row["evidence"]), row
 
 
 def test_names_resolve_in_parallel_and_once(world: World) -> None:
@@ -208,7 +230,7 @@ def test_interrupt_leaves_nothing(world: World) -> None:
         "from ansible_collections.agentless.audit_ports.plugins.module_utils._probe import engine, records\n"
         "from ansible_collections.agentless.audit_ports.plugins.module_utils._core.vocabulary import Protocol\n"
         "import os\n"
-        f"probes=[records.Probe(n,'h','r','{TARGET}',Protocol.TCP,3003,str(n)) for n in range(50)]\n"
+        f"probes=[records.Probe(n,'h','r','{TARGET}', records.Question(Protocol.TCP,3003,str(n))) for n in range(50)]\n"
         "print('go', flush=True)\n"
         "try:\n"
         "    with engine.Engine(records.ProbeOptions(per_host=50)) as run:\n"

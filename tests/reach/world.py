@@ -107,12 +107,14 @@ class World:
         descriptors: int | None = None,
         names: Mapping[str, Any] | None = None,
         unguarded: tuple[str, ...] = (),
+        spares_from: int = 500,
         python: str = sys.executable,
         **options: Any,
     ) -> list[dict[str, Any]]:
         """Observations of these probes from the vantage, in order of completion, with ``index`` and ``at_s`` added.
 
-        ``descriptors`` is the limit of them, ``unguarded`` names guards that are switched off.
+        ``descriptors`` is the limit of them, ``unguarded`` names guards that are switched off, ``spares_from`` is
+        how many open ports it takes until sockets are used again.
         """
         request = {
             "probes": list(probes),
@@ -120,6 +122,7 @@ class World:
             "descriptors": descriptors,
             "names": names,
             "unguarded": unguarded,
+            "spares_from": spares_from,
         }
         output = self.run(self.vantage, *before, python, "-m", "tests.reach.prober", text=json.dumps(request))
         return [json.loads(line) for line in output.splitlines()]

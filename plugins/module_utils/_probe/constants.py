@@ -20,6 +20,7 @@ SMOOTHING = 0.125  # alpha of RFC 6298, 2.3
 VARIANCE_SMOOTHING = 0.25  # beta of RFC 6298, 2.3
 VARIANCE_FACTOR = 4.0  # K of RFC 6298, 2
 SAFETY_FACTOR = 2.0  # a filter is claimed only after twice the usual round trip
+NEAR_S = 0.01  # round trips below, smoothed or not, keep the time-out at its floor: 2 * (10 + 4 * 10) ms is less
 
 TRIES_FOR_LOSS = 2  # further SYNs to the silent ones of a subnet on whose way something got lost
 CONFIRM_S = 3.2  # for one more SYN where silence is to be confirmed; the kernel repeats it after 1 s and 3 s (tcp(7))
@@ -35,6 +36,10 @@ TICK_S = 0.01  # of the timing wheel
 RECHECK_S = 0.2  # how far ahead a job's timer is set at most
 
 IDLE_S = 1.0  # the longest wait of the loop while nothing is due
+
+# sshd and fail2ban hold repeated greetings against their sender; and a reset makes sshd write an error into its log,
+# where a tidy end is a line among many.
+LOGIN_SERVICES = frozenset({"ssh"})
 
 # Bounds.
 LOOKAHEAD = 8192  # probes taken from the input ahead of their turn, to spread them over hosts and subnets

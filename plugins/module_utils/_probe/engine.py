@@ -30,9 +30,9 @@ from .kinds import Kind, Kinds
 from .lines import Answer, Lines, lines_of
 from .loop import Job, Loop
 from .names import Names, Resolution, Resolver, parse_endpoint, resolve_by_system
-from .records import Endpoint, Outcome, Probe, ProbeOptions, observe
+from .records import Endpoint, Outcome, Probe, ProbeOptions, Question, observe
 from .shards import Listed, Shards, Source, shards_for
-from .spread import Host, Question, Spreader, Taken
+from .spread import Host, Spreader, Taken
 from .tcp import TcpJob
 from .udp import UdpChannel, UdpJob
 from .workers import Workers
@@ -67,7 +67,8 @@ class Engine:
         self._hosts: dict[str, Host] = {}  # those that something is still asked of
         self._twins: dict[tuple[str, Question], list[Probe]] = {}  # probes that ask what is being asked already
         self._spreader = Spreader(options.per_host, options.timeout_s)
-        self._held: deque[Taken] = deque()  # their neighbour entries would overflow the table
+        self._has_near = False  # some host is on the own link
+        self._held: deque[Taken] = deque()  # their neighbour entries would overflow the table, or no socket is free
         self._running: set[Job] = set()
         self._first_tries: FirstTries | None = None
         if IS_POSSIBLE and self._sends_itself:
@@ -164,7 +165,7 @@ class Engine:
         self._accepted += len(batch)
         kinds, hosts, enlist = self._kinds, self._hosts, self._spreader.enlist
         for probe in batch:
-            question = (probe.port, probe.protocol, probe.service)
+            question = probe.question
             kind, host = kinds.get(question), hosts.get(probe.address)
             if kind is None or host is None or not kind.is_direct:
                 self._accept(probe)
@@ -224,12 +225,10 @@ class Engine:
         return self._twins.pop((address, question), []) if self._twins else []
 
     def _meet(self, endpoint: Endpoint) -> Host:
-        return Host(
-            endpoint,
-            self._spreader.subnet(endpoint.address),
-            is_on_link=self._means.neighbours.is_on_link(endpoint.address),
-            source=self._options.source_address,
-        )
+        is_on_link = self._means.neighbours.is_on_link(endpoint.address)
+        self._has_near |= is_on_link
+        subnet = self._spreader.subnet(endpoint.address)
+        return Host(endpoint, subnet, is_on_link=is_on_link, source=self._options.source_address)
 
     def _abandon(self, reason: str) -> None:
         """End everything that is in flight with what is known."""
@@ -270,12 +269,11 @@ class Engine:
         while held and len(batch) < room and self._admits(held[0], now):
             batch.append(held.popleft())
         while taken := self._spreader.take(room - len(batch)):
+            if not self._has_near:
+                batch += taken
+                continue
             for one in taken:
-                host = one[0]
-                if host.is_on_link and not self._means.neighbours.admits(host.address, now):
-                    held.append(one)
-                else:
-                    batch.append(one)
+                (batch if self._admits(one, now) else held).append(one)
         return batch
 
     def _admits(self, taken: Taken, now: float) -> bool:

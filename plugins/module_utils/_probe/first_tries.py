@@ -21,20 +21,33 @@ from .._core.vocabulary import ObservationStatus, ServiceStatus
 from . import constants
 from .followups import FollowUp
 from .guards import Means
-from .judge import ERRORS_WANTED, HAS_ERROR_QUEUE, HAS_INFO, judge_refused_connect, read_round_trip, read_tcp_info
+from .judge import (
+    ERRORS_WANTED,
+    HAS_ERROR_QUEUE,
+    HAS_INFO,
+    Standing,
+    judge_refused_connect,
+    read_round_trip,
+    read_standing,
+    read_tcp_info,
+)
 from .kinds import Kind, Kinds
 from .loop import BROKEN, READABLE, TALK_EVENTS, Crowd, Event, Job, Loop
 from .protocols.base import Conversation, Evidence
 from .records import Outcome, Probe
+from .spares import Spares
 from .spread import Host, Taken
-from .tcp import LOGIN_SERVICES, RESET_ON_CLOSE, STREAM, UNDER_WAY, TcpJob, address_of, prepare, round_trip
+from .tcp import RESET_ON_CLOSE, STREAM, UNDER_WAY, TcpJob, address_of, prepare, round_trip
 
+_Begun = Tuple[socket.SocketType, Host, Probe, Kind]
 _Try = Tuple[int, socket.SocketType, Host, Probe, Kind, float]  # its descriptor first, last when the SYN was sent
 _Talk = Tuple[_Try, Conversation, float]  # a try that was answered, what is being asked, and the round trip in seconds
 Answered = Tuple[Host, Kind, Outcome]
 
 IS_POSSIBLE = hasattr(select, "epoll") and HAS_ERROR_QUEUE and HAS_INFO
 _OPEN, _NOT_CHECKED = ObservationStatus.OPEN, ServiceStatus.NOT_CHECKED
+_STANDS, _FAILED = Standing.STANDS, Standing.FAILED
+_SOCKET, _LINGER = int(socket.SOL_SOCKET), int(socket.SO_LINGER)  # which are quicker to convert than enumerations
 
 
 class FirstTries(Crowd):
@@ -51,6 +64,7 @@ class FirstTries(Crowd):
         self._sent: deque[tuple[float, list[_Try]]] = deque()
         self._asked: deque[tuple[float, list[_Talk]]] = deque()
         self._unwatched: List[_Talk] = []  # noqa: UP006 begun in the last turn, and not registered
+        self._spares = Spares()
         self._handed: List[Job] = []  # noqa: UP006 whose timers nobody has set yet
         self._answered: List[Answered] = []  # noqa: UP006
 
@@ -59,25 +73,28 @@ class FirstTries(Crowd):
 
     def start(self, batch: Iterable[Taken], now: float) -> list[Taken]:
         """Send a SYN for all that ask for a connection; what is left is no such probe, or could not be sent."""
-        kind_of, flying = self._kinds.get, self._flying
+        kind_of = self._kinds.get
         source, ipv4, new = self._means.options.source_address, socket.AF_INET, socket.SocketType
-        ipv4_errors = ERRORS_WANTED[ipv4]
-        sent: list[_Try] = []
+        ipv4_errors, spares = ERRORS_WANTED[ipv4], self._spares.sockets
+        sent: list[_Begun] = []
         left: list[Taken] = []
         for taken in batch:
             host, probe = taken
-            kind = kind_of((probe.port, probe.protocol, probe.service))
+            kind = kind_of(probe.question)
             if kind is None or not kind.is_stream:
                 left.append(taken)
                 continue
             try:
                 if host.is_ipv4 and source is None:
-                    sock = new(ipv4, STREAM)
-                    sock.setsockopt(*ipv4_errors)
-                    number = sock.connect_ex((host.address, probe.port))
+                    if spares:
+                        sock = spares.pop()
+                    else:
+                        sock = new(ipv4, STREAM)
+                        sock.setsockopt(*ipv4_errors)
+                    number = sock.connect_ex((host.address, kind.port))
                 else:
                     sock = _socket_to(host.endpoint.family, source)
-                    number = sock.connect_ex(host.endpoint.at(probe.port or 0))
+                    number = sock.connect_ex(host.endpoint.at(kind.port))
             except OSError:
                 left.append(taken)
                 continue
@@ -85,32 +102,39 @@ class FirstTries(Crowd):
                 sock.close()
                 left.append(taken)
                 continue
-            fd = sock.fileno()
-            flying[fd] = one = (fd, sock, host, probe, kind, now)
-            sent.append(one)
+            sent.append((sock, host, probe, kind))
             if host.source is None:
                 host.source = address_of(sock)
         if sent:
             self._means.descriptors.open += len(sent)
             self._means.bucket.spent += len(sent)
             self._watch(sent, now)
+            self._spares.keep(self._means.descriptors.room)
         return left
 
-    def _watch(self, sent: list[_Try], now: float) -> None:
+    def _watch(self, sent: list[_Begun], now: float) -> None:
         """Many near hosts have answered by the time that the last SYN of a turn is sent; wait for the others."""
         silent: list[_Try] = []
         asked: list[_Talk] = []
-        register = self._loop.register
-        for one in sent:
-            fd, sock, _host, _probe, kind, _begun = one
-            rtt_s = read_round_trip(sock)
-            if not rtt_s:
+        register, put = self._loop.register, self._spares.put
+        has_spares = self._means.options.source_address is None
+        for sock, host, probe, kind in sent:
+            standing, rtt_s = read_standing(sock)
+            if standing is _STANDS and kind.is_plain:
+                self._open(host, kind, rtt_s)
+                if not (host.is_ipv4 and has_spares and put(sock)):
+                    _reset(sock)
+                continue
+            fd = sock.fileno()
+            one = (fd, sock, host, probe, kind, now)
+            if standing is _STANDS:
+                asked.append(self._ask(one, 0, rtt_s, now))
+            elif standing is _FAILED:
+                self._refused(one, now)
+            else:
+                self._flying[fd] = one
                 register(fd, kind.events)
                 silent.append(one)
-            elif kind.is_plain:
-                self._open(one, rtt_s)
-            else:
-                asked.append(self._ask(one, 0, rtt_s, now))
         if silent:
             self._sent.append((now, silent))
         if asked:
@@ -133,14 +157,14 @@ class FirstTries(Crowd):
         self._watch_talks(now)
         for event in events:
             fd, mask = event
-            one = flying.get(fd)
+            one = flying.pop(fd, None)
             if one is None:
                 if fd in talking:
                     self._hear(fd, mask, now)
                 else:
                     left.append(event)
                 continue
-            _fd, sock, _host, _probe, kind, begun = one
+            _fd, sock, host, _probe, kind, begun = one
             if mask & BROKEN:
                 self._refused(one, now)
                 continue
@@ -148,7 +172,8 @@ class FirstTries(Crowd):
             if rtt_s is None:
                 self._go_on(one).ready(fd, mask, now)
             elif kind.is_plain:
-                self._open(one, rtt_s or now - begun)
+                self._open(host, kind, rtt_s or now - begun)
+                _reset(sock)
             else:
                 asked.append(self._ask(one, mask, rtt_s or now - begun, now))
         if asked:
@@ -170,6 +195,7 @@ class FirstTries(Crowd):
             _begun, tries = self._sent.popleft()
             for one in tries:
                 if self._flying.get(one[0]) is one:
+                    del self._flying[one[0]]
                     self._go_on(one)
         while self._asked and self._asked[0][0] + constants.FLOOR_S <= now:
             begun, talks = self._asked.popleft()
@@ -189,19 +215,16 @@ class FirstTries(Crowd):
         self._sent.clear()
         self._asked.clear()
         self._unwatched.clear()
-        for one in list(self._flying.values()):
+        self._spares.keep(0)
+        flying, self._flying = self._flying, {}
+        for one in flying.values():
             self._go_on(one)
         for talk in list(self._talking.values()):
             self._talk_on(talk, now)
 
-    def _open(self, one: _Try, rtt_s: float) -> None:
+    def _open(self, host: Host, kind: Kind, rtt_s: float) -> None:
         """The first SYN was answered by the first SYN-ACK, and no more is asked."""
-        fd, sock, host, probe, kind, _begun = one
         self._met(host, rtt_s)
-        if probe.service not in LOGIN_SERVICES:
-            sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, RESET_ON_CLOSE)
-        sock.close()
-        del self._flying[fd]
         self._means.descriptors.open -= 1
         # As Outcome(...) does, which takes five times as long.
         outcome = tuple.__new__(Outcome, (_OPEN, "connected", _NOT_CHECKED, rtt_s, 1, host.source, None))
@@ -219,7 +242,6 @@ class FirstTries(Crowd):
             return
         self._met(host, rtt_s)
         sock.close()
-        del self._flying[fd]
         self._means.descriptors.open -= 1
         refusal = judge_refused_connect(number, info, None, target=host.address, own=host.source)
         self._answered.append((host, kind, Outcome(*refusal, _NOT_CHECKED, rtt_s, 1, host.source)))
@@ -237,7 +259,6 @@ class FirstTries(Crowd):
         # A stream that is not plain has one.
         conversation = cast(Conversation, kind.converse(probe, self._means.options))
         self._talking[fd] = talk = (one, conversation, rtt_s)
-        del self._flying[fd]
         question = conversation.first()
         try:
             if question:
@@ -279,8 +300,7 @@ class FirstTries(Crowd):
 
     def _go_on(self, one: _Try) -> TcpJob:
         """A job that has made this try."""
-        fd, _sock, _host, probe, kind, _begun = one
-        del self._flying[fd]
+        _fd, _sock, _host, probe, kind, _begun = one
         return self._job(one, kind.converse(probe, self._means.options))
 
     def _talk_on(self, talk: _Talk, asked: float) -> TcpJob:
@@ -298,6 +318,11 @@ class FirstTries(Crowd):
         self._running.add(job)
         self._handed.append(job)
         return job
+
+
+def _reset(sock: socket.SocketType) -> None:
+    sock.setsockopt(_SOCKET, _LINGER, RESET_ON_CLOSE)
+    sock.close()
 
 
 def _socket_to(family: socket.AddressFamily, source: str | None) -> socket.SocketType:

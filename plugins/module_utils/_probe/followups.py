@@ -15,7 +15,7 @@ from typing import NamedTuple, Tuple, Union
 
 from .._core.vocabulary import ObservationStatus, Protocol, ServiceStatus
 from . import constants
-from .records import Outcome, Probe, ProbeOptions
+from .records import Outcome, Probe, ProbeOptions, Question
 
 ENDPOINT_MAP = "rpc_endpoint_map"
 RAW_PRINT = "raw_print"
@@ -41,14 +41,6 @@ _SAME = {
 }  # fmt: skip
 # Ports of printers print what they are sent (LPD prints only what it is told to, but cannot be told from the others).
 _PRINTS = frozenset((515, *range(9100, 9108)))
-
-
-class Question(NamedTuple):
-    """What to ask of the host next."""
-
-    protocol: Protocol
-    port: int
-    service: str
 
 
 class Conclusion(NamedTuple):
@@ -105,9 +97,7 @@ def _ask(origin: Probe, question: Question, chain: _Chain) -> FollowUp:
         host=origin.host,
         requirement=origin.requirement,
         address=origin.address,
-        protocol=question.protocol,
-        port=question.port,
-        service=question.service,
+        question=question,
         origin=origin,
         chain=chain,
     )

@@ -10,8 +10,7 @@ from typing import Tuple
 
 from .._core.vocabulary import ObservationStatus
 from . import constants
-from .records import Outcome
-from .spread import Question
+from .records import Outcome, Question
 
 _Asked = Tuple[str, Question]
 

@@ -14,11 +14,13 @@ import errno
 import os
 import socket
 import struct
+from enum import Enum
 from typing import NamedTuple
 
 from .._core.vocabulary import ObservationStatus, Protocol
 
-_TCP, _TCP_INFO = socket.IPPROTO_TCP, getattr(socket, "TCP_INFO", 0)
+# As numbers of Python's own: the enumerations' take longer to convert with every call.
+_TCP, _TCP_INFO = int(socket.IPPROTO_TCP), getattr(socket, "TCP_INFO", 0)
 HAS_INFO = hasattr(socket, "TCP_INFO")
 HAS_ERROR_QUEUE = hasattr(socket, "MSG_ERRQUEUE")
 IP_RECVERR = 11  # linux/in.h
@@ -30,6 +32,7 @@ _SEGMENTS_IN = 140  # linux/tcp.h: offsets in struct tcp_info
 _TOTAL_RETRANSMITS = 100
 _SYN_SENT = 2  # linux/tcp_states.h
 _STANDS = frozenset({1, 8})  # the same: established, and closed by the other side
+_CLOSED = 7  # the same
 _READ_INFO = struct.Struct("=B67xI28xI36xI").unpack_from  # state, rtt, total_retrans, segs_in
 _READ_OLD_INFO = struct.Struct("=B67xI28xI").unpack_from
 _OLD_INFO_BYTES = _TOTAL_RETRANSMITS + 4
@@ -99,6 +102,17 @@ class Refusal(NamedTuple):
 
     status: ObservationStatus
     evidence: str
+
+
+class Standing(Enum):
+    """How a first SYN fares: it is on its way, or nobody can tell; the connection stands; it was refused."""
+
+    UNKNOWN = 0
+    STANDS = 1
+    FAILED = 2
+
+
+_ON_ITS_WAY, _HAS_FAILED = (Standing.UNKNOWN, 0.0), (Standing.FAILED, 0.0)
 
 
 class TcpInfo(NamedTuple):
@@ -175,6 +189,17 @@ def read_tcp_info(sock: socket.SocketType) -> TcpInfo | None:
     else:
         return None
     return TcpInfo(rtt_us / 1e6, retransmits, segments, state == _SYN_SENT)
+
+
+def read_standing(sock: socket.SocketType) -> tuple[Standing, float]:
+    """How a first SYN fares, and the round trip in seconds where the connection stands. Never raises OSError."""
+    try:
+        state, rtt_us, retransmits = _READ_OLD_INFO(sock.getsockopt(_TCP, _TCP_INFO, _OLD_INFO_BYTES))
+    except (OSError, struct.error):
+        return _ON_ITS_WAY
+    if state in _STANDS:
+        return _ON_ITS_WAY if retransmits or not rtt_us else (Standing.STANDS, rtt_us / 1e6)
+    return _HAS_FAILED if state == _CLOSED else _ON_ITS_WAY
 
 
 def read_round_trip(sock: socket.SocketType) -> float | None:

@@ -8,14 +8,12 @@ from __future__ import annotations
 from typing import Dict
 
 from .._core.vocabulary import Protocol
+from . import constants
 from .conversations import STREAMS, converse, why_unverifiable
 from .followups import RAW_PRINT, FollowUp, opening
 from .loop import STREAM_EVENTS, WRITABLE
 from .protocols.base import Conversation
-from .records import Probe, ProbeOptions
-from .spread import Question
-
-_GREETED_ONCE = frozenset({"ssh"})  # sshd and fail2ban hold repeated greetings against their sender
+from .records import Probe, ProbeOptions, Question
 
 
 class Kind:
@@ -27,13 +25,14 @@ class Kind:
     """
 
     __slots__ = (
-        "events", "greets_once", "is_direct", "is_plain", "is_stream", "question", "stream", "unverifiable",
+        "events", "greets_once", "is_direct", "is_plain", "is_stream", "port", "question", "stream", "unverifiable",
     )  # fmt: skip
 
-    def __init__(self, question: Question, probe: Probe, options: ProbeOptions) -> None:
-        self.question = question
+    def __init__(self, probe: Probe, options: ProbeOptions) -> None:
+        self.question = probe.question
+        self.port = probe.port or 0
         self.unverifiable = why_unverifiable(probe, options)
-        self.greets_once = probe.service in _GREETED_ONCE
+        self.greets_once = probe.service in constants.LOGIN_SERVICES
         self.is_plain = (
             probe.protocol is Protocol.TCP
             and self.unverifiable is None
@@ -62,8 +61,7 @@ class Kinds(Dict[Question, Kind]):
 
     def of(self, probe: Probe) -> Kind:
         """The kind of a probe."""
-        question = (probe.port, probe.protocol, probe.service)
-        found = self.get(question)
+        found = self.get(probe.question)
         if found is None:
-            found = self[question] = Kind(question, probe, self._options)
+            found = self[probe.question] = Kind(probe, self._options)
         return found

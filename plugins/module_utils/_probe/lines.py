@@ -6,33 +6,43 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from functools import lru_cache
 from json.encoder import encode_basestring_ascii as quote
 from typing import Optional, Tuple
 
-from .._core.vocabulary import ObservationStatus, Protocol, ServiceStatus
-from .records import Outcome, Probe
+from .._core.vocabulary import ObservationStatus, ServiceStatus
+from .records import Outcome, Probe, Question
 
 Answer = Tuple[Probe, Optional[str], Outcome]  # a probe, the address that was probed for it, and what came of that
 Lines = Tuple[int, str]  # how many lines, and those, each with its end
 
-
-# What of these few texts is told of every probe.
-_QUOTED = {str(word.value): quote(word.value) for word in (*Protocol, *ObservationStatus, *ServiceStatus)}
-_QUOTED["connected"] = quote("connected")
+_REMEMBERED = 1024  # texts of each kind: mostly the same few are told of many probes
 
 
 def lines_of(answers: Iterable[Answer], vantage: str) -> str:
     """The same lines as those of the records: each the observation's fields, and ``index``, the number of its probe."""
-    named = quote(vantage)
-    known = _QUOTED
     return "".join(
         [
             f'{{"index":{probe.index},"requirement":{quote(probe.requirement)},"host":{quote(probe.host)},'
-            f'"address":{"null" if address is None else quote(address)},"protocol":{known[probe.protocol]},'
-            f'"port":{"null" if probe.port is None else probe.port},"status":{known[status]},'
-            f'"service":{known[service]},"evidence":{known.get(evidence) or quote(evidence)},'
-            f'"rtt_ms":{"null" if rtt_s is None else round(rtt_s * 1e6) / 1000},"attempts":{attempts},'
-            f'"vantage":{named},"source_address":{"null" if source is None else quote(source)}}}\n'
+            f'"address":{"null" if address is None else quote(address)},{_asked(probe.question)},'
+            f'{_told(status, service, evidence)},"rtt_ms":{"null" if rtt_s is None else round(rtt_s * 1e6) / 1000},'
+            f'"attempts":{attempts},{_seen_from(vantage, source)}}}\n'
             for probe, address, (status, evidence, service, rtt_s, attempts, source, _said) in answers
         ]
     )
+
+
+@lru_cache(_REMEMBERED)
+def _asked(question: Question) -> str:
+    port = "null" if question.port is None else question.port
+    return f'"protocol":{quote(question.protocol.value)},"port":{port}'
+
+
+@lru_cache(_REMEMBERED)
+def _told(status: ObservationStatus, service: ServiceStatus, evidence: str) -> str:
+    return f'"status":{quote(status.value)},"service":{quote(service.value)},"evidence":{quote(evidence)}'
+
+
+@lru_cache(_REMEMBERED)
+def _seen_from(vantage: str, source: str | None) -> str:
+    return f'"vantage":{quote(vantage)},"source_address":{"null" if source is None else quote(source)}'

@@ -18,6 +18,14 @@ from .secret import Secret
 SocketAddress = Union[Tuple[str, int], Tuple[str, int, int, int]]
 
 
+class Question(NamedTuple):
+    """What a probe asks of an address; ``port`` is ``None`` for an echo."""
+
+    protocol: Protocol
+    port: int | None
+    service: str
+
+
 @dataclass(unsafe_hash=True)
 class Probe:
     """One question to the wire. ``address`` may be a name; ``index`` is the place of the answer in the result.
@@ -25,15 +33,28 @@ class Probe:
     Nobody changes one once it is made. It is not frozen only since that would cost more than all the rest of it.
     """
 
-    __slots__ = ("address", "host", "index", "port", "protocol", "requirement", "service")
+    __slots__ = ("address", "host", "index", "question", "requirement")
 
     index: int
     host: str
     requirement: str
     address: str
-    protocol: Protocol
-    port: int | None
-    service: str
+    question: Question
+
+    @property
+    def protocol(self) -> Protocol:
+        """Of the question."""
+        return self.question.protocol
+
+    @property
+    def port(self) -> int | None:
+        """Of the question."""
+        return self.question.port
+
+    @property
+    def service(self) -> str:
+        """Of the question."""
+        return self.question.service
 
 
 @dataclass(frozen=True)

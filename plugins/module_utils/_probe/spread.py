@@ -7,13 +7,11 @@ from __future__ import annotations
 
 import socket
 from collections import deque
-from typing import Dict, Optional, Tuple
+from typing import Dict, Tuple
 
 from .._core.vocabulary import ObservationStatus
-from .records import Endpoint, Probe
+from .records import Endpoint, Probe, Question
 from .timing import RoundTrips, subnet_of
-
-Question = Tuple[Optional[int], str, str]  # port, protocol and service: what a probe asks of an address
 
 
 class Subnet:
@@ -88,19 +86,21 @@ class Spreader:
         """The next probes, each with its host; fewer if every host with probes has its share in flight."""
         turn, per_host = self._turn, self._per_host
         taken: list[Taken] = []
-        for _place in range(most):
-            if not turn:
-                break
+        add = taken.append
+        # They all leave at once, so what a subnet gives is taken in one go.
+        part = max(1, most // len(turn)) if turn else 0
+        while turn and len(taken) < most:
             subnet = turn.popleft()
             ready = subnet.ready
-            host = ready.popleft()
-            queue = host.queue
-            taken.append((host, queue.popleft()))
-            host.in_flight += 1
-            if queue and host.in_flight < per_host:
-                ready.append(host)
-            else:
-                host.is_listed = False
+            for _place in range(min(part, len(ready), most - len(taken))):
+                host = ready.popleft()
+                queue = host.queue
+                add((host, queue.popleft()))
+                host.in_flight += 1
+                if queue and host.in_flight < per_host:
+                    ready.append(host)
+                else:
+                    host.is_listed = False
             if ready:
                 turn.append(subnet)
         return taken

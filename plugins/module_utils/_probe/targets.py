@@ -9,7 +9,7 @@ from collections.abc import Iterable
 from typing import NamedTuple, Tuple
 
 from .._core.records import Requirement
-from .records import Probe
+from .records import Probe, Question
 
 
 class Target(NamedTuple):
@@ -29,9 +29,7 @@ def plan_probes(targets: Iterable[Target]) -> list[Probe]:
             host=target.host,
             requirement=requirement.id,
             address=target.address,
-            protocol=requirement.protocol,
-            port=requirement.port,
-            service=requirement.service,
+            question=Question(requirement.protocol, requirement.port, requirement.service),
         )
         for index, (target, requirement) in enumerate(pairs)
     ]

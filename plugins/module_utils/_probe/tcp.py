@@ -40,8 +40,6 @@ UNDER_WAY = frozenset({0, errno.EINPROGRESS})
 _BIND_ADDRESS_NO_PORT = 24  # linux/in.h: the port is chosen on connect, so that each can serve many destinations
 RESET_ON_CLOSE = struct.pack("ii", 1, 0)  # socket(7), SO_LINGER: no TIME_WAIT is left behind
 _NO_SOURCE = frozenset({"0.0.0.0", "::"})  # what the kernel calls the address of a socket that found no route
-# A reset makes these write an error into their log, where a tidy end is a line among many.
-LOGIN_SERVICES = frozenset({"ssh"})
 
 
 class TcpJob(StreamJob):
@@ -220,7 +218,7 @@ class TcpJob(StreamJob):
         sock = self._sockets[fd][0]
         conversation = self._conversation
         if conversation is None:
-            if self.probe.service not in LOGIN_SERVICES:
+            if self.probe.service not in constants.LOGIN_SERVICES:
                 sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, RESET_ON_CLOSE)
             self._end(ObservationStatus.OPEN, "connected, and reset at once" if broken else "connected")
         elif broken:
@@ -252,6 +250,9 @@ class TcpJob(StreamJob):
     def _refused(self, sock: socket.SocketType, number: int, info: TcpInfo | None, elapsed_s: float | None) -> None:
         # A reset leaves nothing in the queue.
         queued = None if number == errno.ECONNREFUSED and info and info.segments_in else read_error(sock)
+        # A socket that is used again may still have one of its earlier connection.
+        while queued and self.host.is_ipv4 and queued[2][0] not in ("", self.host.address):
+            queued = read_error(sock)
         error = queued[0] if queued else None
         refusal = judge_refused_connect(number, info, error, target=self.host.address, own=self.host.source)
         if elapsed_s is not None and refusal.status in (ObservationStatus.CLOSED, ObservationStatus.REJECTED):

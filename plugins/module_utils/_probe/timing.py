@@ -11,15 +11,18 @@ from . import constants
 class RoundTrips:
     """The measured round trips of a subnet, and the time-out that follows from them, never above ``longest_s``."""
 
-    __slots__ = ("_count", "_longest_s", "_smooth_s", "_variance_s")
+    __slots__ = ("_count", "_is_near", "_longest_s", "_smooth_s", "_variance_s")
 
     def __init__(self, longest_s: float) -> None:
         self._longest_s = longest_s
         self._count = 0
+        self._is_near = False  # the shortest time-out holds, and goes on to whatever near round trip comes
         self._smooth_s = self._variance_s = 0.0
 
     def measured(self, rtt_s: float) -> None:
-        """Take one round trip into the estimate (RFC 6298, 2.2 and 2.3)."""
+        """Take one round trip into the estimate (RFC 6298, 2.2 and 2.3), unless it could change no time-out."""
+        if self._is_near and rtt_s < constants.NEAR_S:
+            return
         if self._count:
             smooth_s, variance_s = self._smooth_s, self._variance_s
             self._variance_s = variance_s + constants.VARIANCE_SMOOTHING * (abs(smooth_s - rtt_s) - variance_s)
@@ -27,6 +30,11 @@ class RoundTrips:
         else:
             self._smooth_s, self._variance_s = rtt_s, rtt_s / 2
         self._count += 1
+        self._is_near = (
+            self._count >= constants.SAMPLES_NEEDED
+            and self._smooth_s < constants.NEAR_S
+            and self._variance_s < constants.NEAR_S
+        )
 
     @property
     def timeout_s(self) -> float:

@@ -14,7 +14,7 @@ from typing import Any, Tuple
 from .._core.errors import InputError
 from .._core.records import Observation, to_result
 from .._core.vocabulary import Protocol
-from .records import Probe, ProbeOptions
+from .records import Probe, ProbeOptions, Question
 from .secret import Secret
 
 Numbered = Tuple[int, Observation]
@@ -45,9 +45,7 @@ def unpack_probe(values: Sequence[Any]) -> Probe:
             host=str(host),
             requirement=str(requirement),
             address=str(address),
-            protocol=Protocol(protocol),
-            port=None if port is None else int(port),
-            service=str(service),
+            question=Question(Protocol(protocol), None if port is None else int(port), str(service)),
         )
     except (TypeError, ValueError) as error:
         raise InputError(

@@ -32,8 +32,6 @@ _STREAM_QUIET_S = 0.2
 _DATAGRAM_QUIET_S = 0.05
 _BOUNDLESS = 1 << 30
 _NO_SOURCE = "this vantage can't: Windows's ping takes no source_address"
-# A reset makes these write an error into their log, where a tidy end is a line among many.
-_LOGIN_SERVICES = frozenset({"ssh"})
 
 
 def connect_wait_s(options: ProbeOptions) -> float:
@@ -122,7 +120,7 @@ class StreamAskingJob(AskingJob, StreamJob):
             quiet_s=patience_s if self._is_patient else _STREAM_QUIET_S,
             cap=said.cap if said is not None else 0,
             steps=tuple(self._steps),
-            reset=said is None and self.probe.service not in _LOGIN_SERVICES,
+            reset=said is None and self.probe.service not in constants.LOGIN_SERVICES,
         )
 
     def told(self, told: Told) -> None:

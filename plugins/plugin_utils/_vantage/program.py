@@ -16,27 +16,21 @@ import argparse
 import gc
 import sys
 import time
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Sequence
 from contextlib import ExitStack
-from itertools import islice
 from typing import TextIO
 
 from ...module_utils._core.errors import InputError
-from ...module_utils._core.vocabulary import Protocol
 from ...module_utils._probe import constants
 from ...module_utils._probe.engine import Engine
-from ...module_utils._probe.names import parse_endpoint
-from ...module_utils._probe.records import Probe, ProbeOptions
-from ...module_utils._probe.shards import processes_for, share_of
+from ...module_utils._probe.records import ProbeOptions
 from .ping import run_ping
+from .places import Places, parse_places
 
 _INTERRUPTED = 130  # 128 + SIGINT, as shells have it
 _USAGE = 2
 _BAR_CELLS = 30
-_KNOWN = 4096  # different questions
-_BLOCK = 1024  # lines
 _BAR_PERIOD_S = 0.2
-_WIRES = {protocol.value: protocol for protocol in (Protocol.TCP, Protocol.UDP, Protocol.ICMP)}
 
 
 class Bar:
@@ -81,19 +75,6 @@ def bar_text(done: int, total: int | None, elapsed_s: float) -> str:
     return f"[{'#' * cells}{'.' * (_BAR_CELLS - cells)}] {done:,}/{total:,} {rate:,.0f}/s {clock}"
 
 
-def parse_place(line: str, index: int) -> Probe:
-    """The probe that a line asks for. Raises InputError that quotes the line."""
-    address, wire, *service = line.split() if len(line.split()) in (2, 3) else ("", "")
-    name, _slash, port = wire.partition("/")
-    protocol = _WIRES.get(name)
-    has_port = port.isdigit() and 0 < int(port) < 65536
-    if protocol is None or has_port == (protocol is Protocol.ICMP) or (port and not has_port):
-        raise InputError(f"line {index + 1}: {line.strip()[:80]!r} is no address with tcp/PORT, udp/PORT or icmp")
-    if not service:
-        service = ["icmp_echo" if protocol is Protocol.ICMP else "none"]
-    return Probe(index, address, wire, address, protocol, int(port) if has_port else None, service[0])
-
-
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run it; the exit code: 0, 2 where the input is wrong, 130 behind an interrupt."""
     given = _parser().parse_args(arguments)
@@ -129,79 +110,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt:
         return _INTERRUPTED
     return 0
-
-
-def parse_places(source: Iterable[str], number: int = 0, count: int = 1) -> Iterator[Probe]:
-    """The probes that the lines ask for; empty ones and comments ask for none.
-
-    Of ``count`` shares only the one with this ``number``: all probes of an address belong to the same.
-    """
-    known: dict[str, Probe] = {}  # by what stands behind the address: few different ones, of many addresses
-    index = 0
-    for address, questions in _runs(source):
-        if share_of(address, count) != number:
-            index += len(questions)
-            continue
-        for question in questions:
-            like = known.get(question)
-            if like is None:
-                like = parse_place(f"{address} {question}", index)
-                if len(known) < _KNOWN:
-                    known[question] = like
-            yield Probe(index, address, like.requirement, address, like.protocol, like.port, like.service)
-            index += 1
-
-
-def _runs(source: Iterable[str]) -> Iterator[tuple[str, list[str]]]:
-    """Lines of the same address that follow one another, many at most: the address, and what stands behind it in each.
-
-    It costs little for each line, since every process goes through all of them.
-    """
-    lines = iter(source)
-    address, start, size = "", "\0", 0  # no line begins so
-    while block := list(islice(lines, _BLOCK)):
-        questions: list[str] = []
-        for line in block:
-            if line.startswith(start):
-                questions.append(line[size:])
-                continue
-            words = line.split(None, 1)
-            if words and not line.startswith("#"):
-                if questions:
-                    yield address, questions
-                address, questions = words[0], words[1:] or [""]
-                start = f"{address} "
-                size = len(start)
-        if questions:
-            yield address, questions
-
-
-class Places:
-    """The probes that the lines of a file ask for, read anew by everybody who goes through them.
-
-    ``processes``: how many of them the probes are worth. Raises OSError where the file cannot be read.
-    """
-
-    def __init__(self, path: str) -> None:
-        self._path = path
-        self._count = 0
-        are_addresses = True
-        with open(path, encoding="utf-8") as file:
-            for address, questions in _runs(file):
-                self._count += len(questions)
-                are_addresses = are_addresses and parse_endpoint(address) is not None
-        self.processes = processes_for(self._count) if are_addresses else 1
-
-    def __len__(self) -> int:
-        return self._count
-
-    def __iter__(self) -> Iterator[Probe]:
-        return self.share(0, 1)
-
-    def share(self, number: int, count: int) -> Iterator[Probe]:
-        """Of ``count`` shares the one with this ``number``."""
-        with open(self._path, encoding="utf-8") as file:
-            yield from parse_places(file, number, count)
 
 
 def _parser() -> argparse.ArgumentParser:

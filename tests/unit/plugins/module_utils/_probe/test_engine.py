@@ -23,7 +23,12 @@ from ansible_collections.agentless.audit_ports.plugins.module_utils._probe impor
 from ansible_collections.agentless.audit_ports.plugins.module_utils._probe.engine import Engine
 from ansible_collections.agentless.audit_ports.plugins.module_utils._probe.first_tries import FirstTries
 from ansible_collections.agentless.audit_ports.plugins.module_utils._probe.names import parse_endpoint
-from ansible_collections.agentless.audit_ports.plugins.module_utils._probe.records import Endpoint, Probe, ProbeOptions
+from ansible_collections.agentless.audit_ports.plugins.module_utils._probe.records import (
+    Endpoint,
+    Probe,
+    ProbeOptions,
+    Question,
+)
 from ansible_collections.agentless.audit_ports.plugins.module_utils._probe.spread import Taken
 
 from tests.unit.plugins.module_utils._probe.listening import listening
@@ -32,7 +37,7 @@ pytestmark = pytest.mark.timeout(30)
 
 
 def _probe(index: int, port: int, *, address: str = "127.0.0.1", service: str = "none", protocol: str = "tcp") -> Probe:
-    return Probe(index, f"host{index}", f"r{index}", address, Protocol(protocol), port, service)
+    return Probe(index, f"host{index}", f"r{index}", address, Question(Protocol(protocol), port, service))
 
 
 def _run(*probes: Probe, **options: object) -> dict[int, Observation]:

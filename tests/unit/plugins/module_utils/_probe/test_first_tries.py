@@ -14,7 +14,7 @@ from ansible_collections.agentless.audit_ports.plugins.module_utils._core.record
 from ansible_collections.agentless.audit_ports.plugins.module_utils._core.vocabulary import Protocol, ServiceStatus
 from ansible_collections.agentless.audit_ports.plugins.module_utils._probe import constants, engine
 from ansible_collections.agentless.audit_ports.plugins.module_utils._probe.engine import Engine
-from ansible_collections.agentless.audit_ports.plugins.module_utils._probe.records import Probe, ProbeOptions
+from ansible_collections.agentless.audit_ports.plugins.module_utils._probe.records import Probe, ProbeOptions, Question
 
 from tests.unit.plugins.module_utils._probe.listening import listening
 from tests.unit.plugins.module_utils._probe.protocols import captured
@@ -66,7 +66,7 @@ def _play(peer: socket.socket, acts: list[float | bytes | str]) -> None:
 
 def _told(course: str, service: str, acts: list[float | bytes | str]) -> Observation:
     with listening(lambda peer: _play(peer, acts)) as port:
-        probe = Probe(0, course, "r", "127.0.0.1", Protocol.TCP, port, service)
+        probe = Probe(0, course, "r", "127.0.0.1", Question(Protocol.TCP, port, service))
         run = Engine(ProbeOptions(retries=0))
         found = dict(run.run([probe]))
     assert run._means.descriptors.open == 0

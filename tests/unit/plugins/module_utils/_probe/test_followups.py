@@ -28,7 +28,12 @@ from ansible_collections.agentless.audit_ports.plugins.module_utils._probe.follo
 from ansible_collections.agentless.audit_ports.plugins.module_utils._probe.protocols.base import Evidence
 from ansible_collections.agentless.audit_ports.plugins.module_utils._probe.protocols.pjl import Pjl
 from ansible_collections.agentless.audit_ports.plugins.module_utils._probe.protocols.several import SeveralDatagrams
-from ansible_collections.agentless.audit_ports.plugins.module_utils._probe.records import Outcome, Probe, ProbeOptions
+from ansible_collections.agentless.audit_ports.plugins.module_utils._probe.records import (
+    Outcome,
+    Probe,
+    ProbeOptions,
+    Question,
+)
 
 OPEN, CLOSED = ObservationStatus.OPEN, ObservationStatus.CLOSED
 CONFIRMED, UNEXPECTED, SILENT = ServiceStatus.CONFIRMED, ServiceStatus.UNEXPECTED, ServiceStatus.SILENT
@@ -36,7 +41,7 @@ OPTIONS = ProbeOptions()
 
 
 def _probe(service: str, port: int | None, protocol: Protocol = Protocol.TCP) -> Probe:
-    return Probe(3, "host1", "some.requirement", "192.0.2.5", protocol, port, service)
+    return Probe(3, "host1", "some.requirement", "192.0.2.5", Question(protocol, port, service))
 
 
 def _outcome(said: Evidence | None, status: ObservationStatus = OPEN) -> Outcome:

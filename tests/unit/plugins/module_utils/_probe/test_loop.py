@@ -12,7 +12,7 @@ import pytest
 from ansible_collections.agentless.audit_ports.plugins.module_utils._core.vocabulary import ObservationStatus, Protocol
 from ansible_collections.agentless.audit_ports.plugins.module_utils._probe.loop import READABLE, Job, Loop
 from ansible_collections.agentless.audit_ports.plugins.module_utils._probe.names import parse_endpoint
-from ansible_collections.agentless.audit_ports.plugins.module_utils._probe.records import Outcome, Probe
+from ansible_collections.agentless.audit_ports.plugins.module_utils._probe.records import Outcome, Probe, Question
 from ansible_collections.agentless.audit_ports.plugins.module_utils._probe.spread import Host, Subnet
 from ansible_collections.agentless.audit_ports.plugins.module_utils._probe.timing import RoundTrips
 
@@ -26,7 +26,7 @@ class _Waiting(Job):
         endpoint = parse_endpoint("127.0.0.1")
         assert endpoint is not None
         host = Host(endpoint, Subnet(RoundTrips(2.0)), is_on_link=False, source=None)
-        super().__init__(loop, Probe(0, "h", "r", "127.0.0.1", Protocol.TCP, 1, "none"), host)
+        super().__init__(loop, Probe(0, "h", "r", "127.0.0.1", Question(Protocol.TCP, 1, "none")), host)
         self._seen = seen
 
     def begin(self, now: float) -> None:

@@ -21,7 +21,7 @@ from ansible_collections.agentless.audit_ports.plugins.module_utils._probe.guard
     parse_routes_v6,
 )
 from ansible_collections.agentless.audit_ports.plugins.module_utils._probe.names import parse_endpoint
-from ansible_collections.agentless.audit_ports.plugins.module_utils._probe.records import Probe
+from ansible_collections.agentless.audit_ports.plugins.module_utils._probe.records import Probe, Question
 from ansible_collections.agentless.audit_ports.plugins.module_utils._probe.spread import Host, Spreader
 from ansible_collections.agentless.audit_ports.plugins.module_utils._probe.timing import RoundTrips, subnet_of
 from ansible_collections.agentless.audit_ports.plugins.module_utils._probe.wheel import Wheel
@@ -95,7 +95,7 @@ def _host(spreader: Spreader, subnet: int, host: int) -> Host:
 
 
 def _probe(index: int) -> Probe:
-    return Probe(index, "host", "requirement", "192.0.2.1", Protocol.TCP, index, "none")
+    return Probe(index, "host", "requirement", "192.0.2.1", Question(Protocol.TCP, index, "none"))
 
 
 @given(st.lists(st.tuples(st.integers(0, 3), st.integers(0, 5)), max_size=80), st.integers(1, 4), st.randoms())
@@ -130,7 +130,7 @@ def test_spreader_takes_turns() -> None:
             for number in range(2):
                 spreader.add(host, _probe(100 * subnet + 10 * last + number))
     order = [probe.index for most in (3, 1, 9) for _host, probe in spreader.take(most)]
-    assert order == [110, 210, 120, 220, 111, 211, 121, 221]
+    assert order == [110, 210, 120, 220, 111, 121, 211, 221]
     assert spreader.take(1) == []
 
 

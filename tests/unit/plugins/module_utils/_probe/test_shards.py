@@ -27,9 +27,10 @@ from ansible_collections.agentless.audit_ports.plugins.module_utils._probe.recor
     Outcome,
     Probe,
     ProbeOptions,
+    Question,
     observe,
 )
-from ansible_collections.agentless.audit_ports.plugins.plugin_utils._vantage.program import Places
+from ansible_collections.agentless.audit_ports.plugins.plugin_utils._vantage.places import Places
 
 pytestmark = [
     pytest.mark.timeout(30),
@@ -52,7 +53,7 @@ def _small(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 
 def _probes(count: int, port: int) -> list[Probe]:
     return [
-        Probe(number, f"host{number}", "r", f"127.0.0.{1 + number % 50}", Protocol.TCP, port, str(number))
+        Probe(number, f"host{number}", "r", f"127.0.0.{1 + number % 50}", Question(Protocol.TCP, port, str(number)))
         for number in range(count)
     ]
 
@@ -83,7 +84,7 @@ def test_one_process_will_do() -> None:
     probes = _probes(20, 1)
     assert shards.shards_for(probes[1:]) == 1
     assert shards.shards_for(list(reversed(probes))) == 1
-    named = Probe(20, "h", "r", "web1.example", Protocol.TCP, 1, "none")
+    named = Probe(20, "h", "r", "web1.example", Question(Protocol.TCP, 1, "none"))
     assert shards.shards_for([*probes, named]) == 1
     done = threading.Event()
     thread = threading.Thread(target=done.wait)
@@ -196,7 +197,7 @@ def _note_forks(monkeypatch: pytest.MonkeyPatch) -> list[int]:
 @pytest.mark.parametrize("address", [None, "2001:db8::1", 'odd"\\\n\u2028'])
 @pytest.mark.parametrize("rtt_s", [None, 0.0123456, 1e-7])
 def test_a_line_is_that_of_the_record(address: str | None, rtt_s: float | None) -> None:
-    probe = Probe(7, 'h"\u00e9', "linux.ssh", "name", Protocol.ICMP, None if rtt_s else 22, "icmp_echo")
+    probe = Probe(7, 'h"\u00e9', "linux.ssh", "name", Question(Protocol.ICMP, None if rtt_s else 22, "icmp_echo"))
     outcome = Outcome(ObservationStatus.OPEN, "a\tb", ServiceStatus.CONFIRMED, rtt_s, 2, address)
     line = lines_of([(probe, address, outcome)], "audit1")
     assert json.loads(line) == {"index": 7, **to_result(observe(probe, address, outcome, "audit1"))}

@@ -19,7 +19,7 @@ from ansible_collections.agentless.audit_ports.plugins.module_utils._probe.guard
 from ansible_collections.agentless.audit_ports.plugins.module_utils._probe.kinds import Kinds
 from ansible_collections.agentless.audit_ports.plugins.module_utils._probe.loop import ERROR, WRITABLE, Job, Loop
 from ansible_collections.agentless.audit_ports.plugins.module_utils._probe.names import parse_endpoint
-from ansible_collections.agentless.audit_ports.plugins.module_utils._probe.records import Probe, ProbeOptions
+from ansible_collections.agentless.audit_ports.plugins.module_utils._probe.records import Probe, ProbeOptions, Question
 from ansible_collections.agentless.audit_ports.plugins.module_utils._probe.spread import Host, Subnet, Taken
 from ansible_collections.agentless.audit_ports.plugins.module_utils._probe.tcp import TcpJob
 from ansible_collections.agentless.audit_ports.plugins.module_utils._probe.timing import RoundTrips
@@ -41,7 +41,7 @@ def silent() -> Iterator[Probe]:
             sock.setblocking(False)
             sock.connect_ex(address)
         time.sleep(0.05)
-        yield Probe(0, "host", "r", "127.0.0.1", Protocol.TCP, address[1], "none")
+        yield Probe(0, "host", "r", "127.0.0.1", Question(Protocol.TCP, address[1], "none"))
         for sock in waiting:
             sock.close()
 
@@ -95,11 +95,11 @@ def test_an_event_of_a_former_socket_answers_no_first_try(silent: Probe, mask: i
 
 def test_a_first_try_that_nobody_answers_goes_on_as_a_job(silent: Probe) -> None:
     """When the shortest wait is over, with the SYN that was sent."""
-    datagram = silent.__class__(1, "host", "r", silent.address, Protocol.UDP, 1, "snmp")
+    datagram = Probe(1, "host", "r", silent.address, Question(Protocol.UDP, 1, "snmp"))
     loop, tries, left, running = _first_tries(silent, datagram)
     assert [probe for _host, probe in left] == [datagram]
     sent = tries._sent[0][0]
-    assert 0 < tries.wait_s(sent, 5.0) <= constants.FLOOR_S
+    assert 0 < tries.wait_s(sent, 5.0) <= constants.FLOOR_S + 1e-9
     assert tries.expired(sent + constants.FLOOR_S / 2) == []
     late = tries.expired(sent + constants.FLOOR_S)
     assert set(late) == running

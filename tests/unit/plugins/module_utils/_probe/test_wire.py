@@ -19,6 +19,7 @@ from ansible_collections.agentless.audit_ports.plugins.module_utils._probe.recor
     Outcome,
     Probe,
     ProbeOptions,
+    Question,
     observe,
 )
 from ansible_collections.agentless.audit_ports.plugins.module_utils._probe.secret import Secret
@@ -33,8 +34,8 @@ from ansible_collections.agentless.audit_ports.plugins.module_utils._probe.wire 
     unpack_probe,
 )
 
-PROBE = Probe(3, "web1", "linux.ssh", "192.0.2.1", Protocol.TCP, 22, "ssh")
-ECHO = Probe(4, "web1", "network_scan.icmp_echo", "2001:db8::1", Protocol.ICMP, None, "icmp_echo")
+PROBE = Probe(3, "web1", "linux.ssh", "192.0.2.1", Question(Protocol.TCP, 22, "ssh"))
+ECHO = Probe(4, "web1", "network_scan.icmp_echo", "2001:db8::1", Question(Protocol.ICMP, None, "icmp_echo"))
 
 
 def _seen(probe: Probe, address: str | None = "192.0.2.1") -> Observation:
@@ -62,7 +63,7 @@ def test_options_travel_as_json() -> None:
 
 
 def test_rows_are_in_input_order() -> None:
-    second = Probe(5, "web2", "linux.ssh", "web2", Protocol.TCP, 22, "ssh")
+    second = Probe(5, "web2", "linux.ssh", "web2", Question(Protocol.TCP, 22, "ssh"))
     observed = [(5, _seen(second, "192.0.2.9")), (3, _seen(PROBE)), (5, _seen(second, "192.0.2.2"))]
     rows = in_input_order(observed)
     assert [row["address"] for row in rows] == ["192.0.2.1", "192.0.2.2", "192.0.2.9"]
@@ -101,7 +102,8 @@ def _serve(probes: list[Probe], **options: Any) -> list[dict[str, Any]]:
 def test_engine_behind_a_pipe_ends_with_a_count() -> None:
     with socket.create_server(("127.0.0.1", 0)) as listener:
         port = listener.getsockname()[1]
-        found = _serve([Probe(7, "me", "linux.ssh", "127.0.0.1", Protocol.TCP, port, "none")], vantage="audit1")
+        question = Question(Protocol.TCP, port, "none")
+        found = _serve([Probe(7, "me", "linux.ssh", "127.0.0.1", question)], vantage="audit1")
     assert [(row.get("index"), row.get("status"), row.get("vantage")) for row in found[:1]] == [(7, "open", "audit1")]
     assert found[1:] == [{"end": 1}]
 

@@ -20,6 +20,7 @@ from ansible_collections.agentless.audit_ports.plugins.module_utils._probe.recor
     Outcome,
     Probe,
     ProbeOptions,
+    Question,
     observe,
 )
 from ansible_collections.agentless.audit_ports.plugins.module_utils._probe.secret import Secret
@@ -75,7 +76,8 @@ def start() -> Iterator[Callable[[str], tuple[piped.Remote, Any]]]:
 
 def _probes(*ports: int) -> list[Probe]:
     return [
-        Probe(number, "web1", "linux.ssh", "127.0.0.1", Protocol.TCP, port, "ssh") for number, port in enumerate(ports)
+        Probe(number, "web1", "linux.ssh", "127.0.0.1", Question(Protocol.TCP, port, "ssh"))
+        for number, port in enumerate(ports)
     ]
 
 
@@ -98,7 +100,7 @@ def test_thousands_of_probes_do_not_block_either_way(start: Any) -> None:
     remote, output = start(piped.start_command(sys.executable))
     assert piped.read_version(output)
     probes = [
-        Probe(number, "web1", "linux.ssh", f"127.0.{number // 200}.{1 + number % 200}", Protocol.TCP, 1, "none")
+        Probe(number, "web1", "r", f"127.0.{number // 200}.{1 + number % 200}", Question(Protocol.TCP, 1, "none"))
         for number in range(5000)
     ]
     options = ProbeOptions(vantage="audit1", rate_per_s=1e6)

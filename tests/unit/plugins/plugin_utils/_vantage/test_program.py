@@ -19,7 +19,8 @@ from ansible_collections.agentless.audit_ports.plugins.module_utils._core.errors
 from ansible_collections.agentless.audit_ports.plugins.module_utils._core.vocabulary import Protocol
 from ansible_collections.agentless.audit_ports.plugins.module_utils._probe import engine
 from ansible_collections.agentless.audit_ports.plugins.plugin_utils._vantage import program
-from ansible_collections.agentless.audit_ports.plugins.plugin_utils._vantage.program import bar_text, parse_place
+from ansible_collections.agentless.audit_ports.plugins.plugin_utils._vantage.places import parse_place
+from ansible_collections.agentless.audit_ports.plugins.plugin_utils._vantage.program import bar_text
 
 pytestmark = pytest.mark.timeout(30)
 _COLLECTIONS = Path(program.__file__).parents[6]

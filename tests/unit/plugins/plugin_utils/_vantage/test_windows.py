@@ -14,6 +14,7 @@ import pytest
 from ansible_collections.agentless.audit_ports.plugins.module_utils._core.records import Observation
 from ansible_collections.agentless.audit_ports.plugins.module_utils._core.vocabulary import Protocol
 from ansible_collections.agentless.audit_ports.plugins.module_utils._probe.records import Probe, ProbeOptions
+from ansible_collections.agentless.audit_ports.plugins.module_utils._probe.records import Question as Asked
 from ansible_collections.agentless.audit_ports.plugins.plugin_utils._platform.interface import Command
 from ansible_collections.agentless.audit_ports.plugins.plugin_utils._vantage import winsock
 from ansible_collections.agentless.audit_ports.plugins.plugin_utils._vantage.asks import (
@@ -81,8 +82,8 @@ class FakeMachine:
 
 
 def probe(number: int, **changes: Any) -> Probe:
-    given_ = {"address": f"198.51.100.{number % 250 + 1}", "protocol": Protocol.TCP, "port": 22, "service": "ssh"}
-    return Probe(index=number, host="h", requirement=f"r.{number}", **{**given_, **changes})
+    address = changes.pop("address", f"198.51.100.{number % 250 + 1}")
+    return Probe(number, "h", f"r.{number}", address, Asked(Protocol.TCP, 22, "ssh")._replace(**changes))
 
 
 def look(machine: FakeMachine, probes: list[Probe], **options: Any) -> dict[int, Observation]:

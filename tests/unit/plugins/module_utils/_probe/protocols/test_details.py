@@ -30,7 +30,7 @@ from ansible_collections.agentless.audit_ports.plugins.module_utils._probe.proto
 from ansible_collections.agentless.audit_ports.plugins.module_utils._probe.protocols.ssh import Ssh
 from ansible_collections.agentless.audit_ports.plugins.module_utils._probe.protocols.tls import Tls
 from ansible_collections.agentless.audit_ports.plugins.module_utils._probe.protocols.vmware_authd import VmwareAuthd
-from ansible_collections.agentless.audit_ports.plugins.module_utils._probe.records import Probe, ProbeOptions
+from ansible_collections.agentless.audit_ports.plugins.module_utils._probe.records import Probe, ProbeOptions, Question
 from ansible_collections.agentless.audit_ports.plugins.module_utils._probe.secret import Secret
 from hypothesis import given
 from hypothesis import strategies as st
@@ -356,13 +356,13 @@ def test_identify(data: bytes, name: str | None) -> None:
 
 
 def test_raw_printing_gets_not_one_byte() -> None:
-    probe = Probe(0, "h", "printer.raw", "192.0.2.1", Protocol.TCP, 9100, "raw_print")
+    probe = Probe(0, "h", "printer.raw", "192.0.2.1", Question(Protocol.TCP, 9100, "raw_print"))
     assert converse(probe, ProbeOptions()) is None
     assert "raw_print" not in STREAMS
 
 
 def test_no_check_still_asks_over_udp() -> None:
     options = ProbeOptions(service_check=False)
-    assert converse(Probe(0, "h", "r", "a", Protocol.TCP, 22, "ssh"), options) is None
-    assert isinstance(converse(Probe(0, "h", "r", "a", Protocol.UDP, 161, "snmp"), options), Snmp)
+    assert converse(Probe(0, "h", "r", "a", Question(Protocol.TCP, 22, "ssh")), options) is None
+    assert isinstance(converse(Probe(0, "h", "r", "a", Question(Protocol.UDP, 161, "snmp")), options), Snmp)
     assert set(UNVERIFIABLE) == {"snmp_trap", "netbios_datagram", "named_pipes"}

@@ -45,6 +45,7 @@ _Talk = Tuple[_Try, Conversation, float]  # a try that was answered, what is bei
 Answered = Tuple[Host, Kind, Outcome]
 
 IS_POSSIBLE = hasattr(select, "epoll") and HAS_ERROR_QUEUE and HAS_INFO
+_TOLD = READABLE | BROKEN
 _OPEN, _NOT_CHECKED = ObservationStatus.OPEN, ServiceStatus.NOT_CHECKED
 _STANDS, _FAILED = Standing.STANDS, Standing.FAILED
 _SOCKET, _LINGER = int(socket.SOL_SOCKET), int(socket.SO_LINGER)  # which are quicker to convert than enumerations
@@ -60,16 +61,16 @@ class FirstTries(Crowd):
         self._running = running
         self._flying: Dict[int, _Try] = {}  # noqa: UP006 by descriptor
         self._talking: Dict[int, _Talk] = {}  # noqa: UP006 by descriptor
+        self._fresh: List[_Talk] = []  # noqa: UP006 the same, begun in the last turn, and not registered
         # What was begun in one turn is together, the earliest first.
         self._sent: deque[tuple[float, list[_Try]]] = deque()
         self._asked: deque[tuple[float, list[_Talk]]] = deque()
-        self._unwatched: List[_Talk] = []  # noqa: UP006 begun in the last turn, and not registered
         self._spares = Spares()
         self._handed: List[Job] = []  # noqa: UP006 whose timers nobody has set yet
         self._answered: List[Answered] = []  # noqa: UP006
 
     def __len__(self) -> int:
-        return len(self._flying) + len(self._talking)
+        return len(self._flying) + len(self._talking) + len(self._fresh)
 
     def start(self, batch: Iterable[Taken], now: float) -> list[Taken]:
         """Send a SYN for all that ask for a connection; what is left is no such probe, or could not be sent."""
@@ -115,7 +116,6 @@ class FirstTries(Crowd):
     def _watch(self, sent: list[_Begun], now: float) -> None:
         """Many near hosts have answered by the time that the last SYN of a turn is sent; wait for the others."""
         silent: list[_Try] = []
-        asked: list[_Talk] = []
         register, put = self._loop.register, self._spares.put
         has_spares = self._means.options.source_address is None
         for sock, host, probe, kind in sent:
@@ -128,7 +128,9 @@ class FirstTries(Crowd):
             fd = sock.fileno()
             one = (fd, sock, host, probe, kind, now)
             if standing is _STANDS:
-                asked.append(self._ask(one, 0, rtt_s, now))
+                talk = self._ask(one, rtt_s, now)
+                if talk is not None:
+                    self._fresh.append(talk)
             elif standing is _FAILED:
                 self._refused(one, now)
             else:
@@ -137,17 +139,17 @@ class FirstTries(Crowd):
                 silent.append(one)
         if silent:
             self._sent.append((now, silent))
-        if asked:
-            self._asked.append((now, asked))
-            self._unwatched += asked
 
     def _watch_talks(self, now: float) -> None:
         """Many near services have answered by the next turn; wait for the others."""
-        talks, self._unwatched = self._unwatched, []
-        for talk in talks:
+        talks, self._fresh = self._fresh, []
+        silent = [talk for talk in talks if not self._hear(talk, now, is_fresh=True)]
+        for talk in silent:
             fd = talk[0][0]
-            if self._talking.get(fd) is talk and self._hear(fd, READABLE, now):
-                self._loop.register(fd, TALK_EVENTS)
+            self._talking[fd] = talk
+            self._loop.register(fd, TALK_EVENTS)
+        if silent:
+            self._asked.append((now, silent))
 
     def serve(self, events: Iterable[Event], now: float) -> list[Event]:
         """See to what is told of the own descriptors; what is left is of others."""
@@ -159,10 +161,11 @@ class FirstTries(Crowd):
             fd, mask = event
             one = flying.pop(fd, None)
             if one is None:
-                if fd in talking:
-                    self._hear(fd, mask, now)
-                else:
+                talk = talking.get(fd)
+                if talk is None:
                     left.append(event)
+                elif mask & _TOLD and self._hear(talk, now):
+                    talking.pop(fd, None)
                 continue
             _fd, sock, host, _probe, kind, begun = one
             if mask & BROKEN:
@@ -175,14 +178,17 @@ class FirstTries(Crowd):
                 self._open(host, kind, rtt_s or now - begun)
                 _reset(sock)
             else:
-                asked.append(self._ask(one, mask, rtt_s or now - begun, now))
+                talk = self._ask(one, rtt_s or now - begun, now)
+                if talk is not None and not (mask & READABLE and self._hear(talk, now)):
+                    talking[fd] = talk
+                    asked.append(talk)
         if asked:
             self._asked.append((now, asked))
         return left
 
     def wait_s(self, now: float, longest_s: float) -> float:
         """How long until the earliest must be looked after, at most ``longest_s``; not at all with answers to tell."""
-        if self._answered or self._unwatched:
+        if self._answered or self._fresh:
             return 0.0
         for waiting in (self._sent, self._asked):
             if waiting:
@@ -201,6 +207,7 @@ class FirstTries(Crowd):
             begun, talks = self._asked.popleft()
             for talk in talks:
                 if self._talking.get(talk[0][0]) is talk:
+                    del self._talking[talk[0][0]]
                     self._talk_on(talk, begun)
         handed, self._handed = self._handed, []
         return handed
@@ -214,12 +221,12 @@ class FirstTries(Crowd):
         """Nothing more is waited for."""
         self._sent.clear()
         self._asked.clear()
-        self._unwatched.clear()
         self._spares.keep(0)
         flying, self._flying = self._flying, {}
+        talks, self._talking, self._fresh = [*self._fresh, *self._talking.values()], {}, []
         for one in flying.values():
             self._go_on(one)
-        for talk in list(self._talking.values()):
+        for talk in talks:
             self._talk_on(talk, now)
 
     def _open(self, host: Host, kind: Kind, rtt_s: float) -> None:
@@ -252,51 +259,47 @@ class FirstTries(Crowd):
             self._means.neighbours.answered(host.address)
         host.subnet.round_trips.measured(rtt_s)
 
-    def _ask(self, one: _Try, mask: int, rtt_s: float, now: float) -> _Talk:
-        """The service is there: put the first question to it, and hear what it says already."""
+    def _ask(self, one: _Try, rtt_s: float, now: float) -> _Talk | None:
+        """The service is there: put the first question to it; ``None`` where it does not take that."""
         fd, sock, host, probe, kind, _begun = one
         self._met(host, rtt_s)
         # A stream that is not plain has one.
         conversation = cast(Conversation, kind.converse(probe, self._means.options))
-        self._talking[fd] = talk = (one, conversation, rtt_s)
+        talk = (one, conversation, rtt_s)
         question = conversation.first()
         try:
             if question:
                 sock.send(question)
         except OSError as error:
             self._talk_on(talk, now).hear(fd, b"", error.errno or errno.EIO)
-            return talk
-        if mask & READABLE:
-            self._hear(fd, mask, now)
+            return None
         return talk
 
-    def _hear(self, fd: int, mask: int, now: float) -> bool:
+    def _hear(self, talk: _Talk, now: float, *, is_fresh: bool = False) -> bool:
         """Where the first thing that a service says tells what it is, that is all; else a job goes on.
 
-        Whether more is waited for.
+        ``False`` if it has said nothing yet. ``is_fresh``: its descriptor is not registered.
         """
-        talk = self._talking[fd]
-        (_fd, sock, host, probe, kind, _begun), conversation, rtt_s = talk
-        if not mask & (READABLE | BROKEN):
-            return True
+        (fd, sock, host, probe, kind, _begun), conversation, rtt_s = talk
         data, broken = b"", 0
         try:
             data = sock.recv(conversation.cap)
         except (BlockingIOError, InterruptedError):
-            return True
+            return False
         except OSError as error:
             broken = error.errno or errno.EIO
         said = conversation.receive(data) if data else None
         if isinstance(said, Evidence) and not said.is_riddle and not isinstance(probe, FollowUp):
             sock.close()
-            del self._talking[fd]
             self._means.descriptors.open -= 1
             outcome = tuple.__new__(Outcome, (_OPEN, said.text, said.status, rtt_s, 1, host.source, said))
             self._answered.append((host, kind, outcome))
-            return False
-        job = self._talk_on(talk, now)
-        job.hear(fd, data, broken, said)
-        return not job.is_done
+        else:
+            job = self._talk_on(talk, now)
+            job.hear(fd, data, broken, said)
+            if is_fresh and not job.is_done:
+                self._loop.register(fd, TALK_EVENTS)
+        return True
 
     def _go_on(self, one: _Try) -> TcpJob:
         """A job that has made this try."""
@@ -306,7 +309,6 @@ class FirstTries(Crowd):
     def _talk_on(self, talk: _Talk, asked: float) -> TcpJob:
         """A job that goes on with a dialogue."""
         one, conversation, rtt_s = talk
-        del self._talking[one[0]]
         job = self._job(one, conversation)
         job.go_on_talking(rtt_s, asked)
         return job

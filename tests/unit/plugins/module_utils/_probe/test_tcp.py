@@ -11,7 +11,11 @@ import time
 from collections.abc import Iterator
 
 import pytest
-from ansible_collections.agentless.audit_ports.plugins.module_utils._core.vocabulary import ObservationStatus, Protocol
+from ansible_collections.agentless.audit_ports.plugins.module_utils._core.vocabulary import (
+    ObservationStatus,
+    Protocol,
+    ServiceStatus,
+)
 from ansible_collections.agentless.audit_ports.plugins.module_utils._probe import constants
 from ansible_collections.agentless.audit_ports.plugins.module_utils._probe.engine import Engine
 from ansible_collections.agentless.audit_ports.plugins.module_utils._probe.first_tries import FirstTries
@@ -21,8 +25,10 @@ from ansible_collections.agentless.audit_ports.plugins.module_utils._probe.loop 
 from ansible_collections.agentless.audit_ports.plugins.module_utils._probe.names import parse_endpoint
 from ansible_collections.agentless.audit_ports.plugins.module_utils._probe.records import Probe, ProbeOptions, Question
 from ansible_collections.agentless.audit_ports.plugins.module_utils._probe.spread import Host, Subnet, Taken
-from ansible_collections.agentless.audit_ports.plugins.module_utils._probe.tcp import TcpJob
+from ansible_collections.agentless.audit_ports.plugins.module_utils._probe.tcp import STREAM, TcpJob
 from ansible_collections.agentless.audit_ports.plugins.module_utils._probe.timing import RoundTrips
+
+from tests.unit.plugins.module_utils._probe.protocols import captured
 
 pytestmark = [
     pytest.mark.timeout(30),
@@ -123,6 +129,21 @@ def test_a_try_whose_descriptor_is_used_again_is_not_the_new_one(silent: Probe) 
     loop.close()
 
 
+def test_sockets_to_be_used_again_take_no_descriptors_from_probes(silent: Probe) -> None:
+    loop, tries, _left, running = _first_tries(silent)
+    [one] = tries._flying.values()
+    tries._spares.sockets += [socket.SocketType(socket.AF_INET, STREAM) for _number in range(4)]
+    tries._means.descriptors.limit = 3
+    tries.start([(one[2], silent)], time.monotonic())
+    assert (tries._means.descriptors.open, len(tries._spares.sockets)) == (2, 1)
+    tries.all_as_jobs(time.monotonic())
+    assert tries._spares.sockets == []
+    for job in running:
+        job.abandon("the test ends")
+    assert tries._means.descriptors.open == 0
+    loop.close()
+
+
 def test_first_tries_without_descriptors_are_left(silent: Probe, monkeypatch: pytest.MonkeyPatch) -> None:
     def refuse(*_arguments: object) -> socket.SocketType:
         raise OSError(errno.EMFILE, "no more")
@@ -146,3 +167,39 @@ def test_how_often_silence_is_asked(
     assert found[0].status is ObservationStatus.FILTERED
     assert found[0].attempts == attempts
     assert f"no answer to {attempts} SYN" in found[0].evidence
+
+
+@pytest.mark.parametrize("first", [b"", captured.SSH[0][:5], captured.SSH[0]])
+def test_a_service_is_heard_whatever_it_has_said_by_the_next_turn(first: bytes) -> None:
+    """It is registered then only if more is waited for; what it says later must be told of."""
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        probe = Probe(0, "host", "r", "127.0.0.1", Question(Protocol.TCP, listener.getsockname()[1], "ssh"))
+        loop, tries, _left, running = _first_tries(probe)
+        peer, _address = listener.accept()
+        with peer:
+            peer.send(first)
+            assert len(tries) == 1
+            assert tries.wait_s(time.monotonic(), 5.0) == 0.0
+            loop.turn(0.0)
+            assert len(tries) + len(running) == 1 or first == captured.SSH[0]
+            peer.send(captured.SSH[0][len(first) :])
+            loop.turn(1.0)
+            outcomes = [outcome for *_rest, outcome in tries.take_answered()]
+            outcomes += [outcome for _job, outcome in loop.finished]
+        assert [(outcome.status, outcome.service) for outcome in outcomes] == [
+            (ObservationStatus.OPEN, ServiceStatus.CONFIRMED)
+        ]
+        assert len(tries) == tries._means.descriptors.open == 0
+        loop.close()
+
+
+def test_a_run_that_ends_knows_of_services_that_were_just_asked() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        probe = Probe(0, "host", "r", "127.0.0.1", Question(Protocol.TCP, listener.getsockname()[1], "ssh"))
+        loop, tries, _left, running = _first_tries(probe)
+        tries.all_as_jobs(time.monotonic())
+        assert len(tries) == 0
+        running.pop().abandon("the test ends")
+        assert [outcome.status for _job, outcome in loop.finished] == [ObservationStatus.OPEN]
+        assert tries._means.descriptors.open == 0
+        loop.close()

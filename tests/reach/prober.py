@@ -47,7 +47,7 @@ def main() -> None:
     begun = time.monotonic()
     for name in request.get("unguarded", ()):
         _UNGUARD[name]()
-    spares._WORTH_IT = request["spares_from"]
+    spares._WORTH_IT = request.get("spares_from") or spares._WORTH_IT
     names = request["names"] or {}
 
     def resolve(name: str) -> list[Endpoint]:

@@ -107,7 +107,7 @@ class World:
         descriptors: int | None = None,
         names: Mapping[str, Any] | None = None,
         unguarded: tuple[str, ...] = (),
-        spares_from: int = 500,
+        spares_from: int | None = None,
         python: str = sys.executable,
         **options: Any,
     ) -> list[dict[str, Any]]:

@@ -25,14 +25,7 @@ class IncompleteError(MalformedError):
     """The bytes are the beginning of something that may still become right."""
 
 
-class Evidence(NamedTuple):
-    """What a service let us know: that it is the one we asked for, or what it is instead.
-
-    ``what`` is a short text that stands alone. ``product`` to ``domain`` are what the protocol itself gave away, and
-    ``port`` is where it sends its callers on. Where the answer does not fit, ``asked`` is the protocol that was asked
-    for and ``instead`` what the bytes are by all appearances, ``None`` while nothing tells.
-    """
-
+class _Said(NamedTuple):
     status: ServiceStatus
     what: str
     product: str | None = None
@@ -44,6 +37,17 @@ class Evidence(NamedTuple):
     instead: str | None = None
     hung_up: bool = False
 
+
+class Evidence(_Said):
+    """What a service let us know: that it is the one we asked for, or what it is instead.
+
+    ``what`` is a short text that stands alone. ``product`` to ``domain`` are what the protocol itself gave away, and
+    ``port`` is where it sends its callers on. Where the answer does not fit, ``asked`` is the protocol that was asked
+    for and ``instead`` what the bytes are by all appearances, ``None`` while nothing tells.
+    """
+
+    _text: str | None = None  # services that say the same share one of these, and its text
+
     @property
     def is_riddle(self) -> bool:
         """Whether something else than what was asked for may be there, and nothing tells yet what."""
@@ -52,6 +56,11 @@ class Evidence(NamedTuple):
     @property
     def text(self) -> str:
         """All of it as one line for people."""
+        if self._text is None:
+            self._text = self._line()
+        return self._text
+
+    def _line(self) -> str:
         text = self.what
         if self.product:
             text += f", {self.product} {self.version}" if self.version else f", {self.product}"
@@ -74,11 +83,20 @@ class Conversation:
     # Whether the server speaks first and we say nothing at all.
     listens_only: ClassVar[bool] = False
 
-    def __init__(self) -> None:
-        self._buffer = b""
-        self._exchange = 1
-        self._learnt: Evidence | None = None  # enough for a verdict already; later exchanges only add to it
-        self.patience_s = constants.SERVICE_S  # for all of the dialogue, after the connection stands
+    # As each begins: most are over after one answer, and never have other values of their own.
+    _buffer = b""
+    _exchange = 1
+    _learnt: Evidence | None = None  # enough for a verdict already; later exchanges only add to it
+    _patience_s: float | None = None
+
+    @property
+    def patience_s(self) -> float:
+        """How long to wait for all of the dialogue, after the connection stands."""
+        return constants.SERVICE_S if self._patience_s is None else self._patience_s
+
+    @patience_s.setter
+    def patience_s(self, seconds: float) -> None:
+        self._patience_s = seconds
 
     def first(self, attempt: int = 0) -> bytes:
         """The bytes that open the dialogue on try ``attempt``; empty where the server speaks first."""
@@ -86,20 +104,21 @@ class Conversation:
 
     def receive(self, data: bytes) -> Answer:
         """Judge what came, together with what came before in this exchange."""
-        self._buffer = (self._buffer + data)[: self.cap]
+        heard = self._buffer = (self._buffer + data)[: self.cap]
         try:
-            answer = self._classify(self._buffer)
+            answer = self._classify(heard)
         except IncompleteError:
             answer = None
         except MalformedError as error:
             return self._learnt or self.unexpected(str(error))
-        if isinstance(answer, bytes):
+        if isinstance(answer, Evidence):
+            return answer
+        if answer is not None:
             self._exchange += 1
             self._buffer = b""
             if self._exchange > constants.EXCHANGES:
                 return self._learnt or self.unexpected("it asks for ever more")
-            return answer
-        if answer is None and len(self._buffer) >= self.cap:
+        elif len(heard) >= self.cap:
             return self._learnt or self.unexpected(f"nothing that fits in its first {self.cap} bytes")
         return answer
 

@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from functools import lru_cache
 
 from .base import IncompleteError, MalformedError
 
@@ -20,6 +21,8 @@ SEQUENCE = 0x30
 SET = 0x31
 
 _LONGEST_INTEGER = 8
+_LONG = 0x80  # a length from here on says how many octets the length takes (X.690, 8.1.3.5)
+_HIGH_TAGS = frozenset(range(0x1F, 0x100, 0x20))  # further octets of the tag follow (X.690, 8.1.2.4)
 
 
 def tlv(tag: int, *contents: bytes) -> bytes:
@@ -46,6 +49,7 @@ def octets(value: bytes = b"", tag: int = OCTET_STRING) -> bytes:
     return tlv(tag, value)
 
 
+@lru_cache(maxsize=64)  # of our own, of which there are few
 def oid(text: str) -> bytes:
     """An OBJECT IDENTIFIER from its dotted form (X.690, 8.19)."""
     first, second, *rest = (int(part) for part in text.split("."))
@@ -66,6 +70,8 @@ class Reader:
     kind expected.
     """
 
+    __slots__ = ("_at", "_data")
+
     def __init__(self, data: bytes) -> None:
         self._data = data
         self._at = 0
@@ -75,14 +81,15 @@ class Reader:
 
     def any(self) -> tuple[int, bytes]:
         """The next element: its tag and contents."""
-        data, start = self._data, self._at + 2
+        data, at = self._data, self._at
+        start = at + 2
         if start > len(data):
             raise self._cut_off("an ASN.1 element")
-        tag, length = data[start - 2], data[start - 1]
-        if tag & 0x1F == 0x1F:
+        tag, length = data[at], data[at + 1]
+        if tag in _HIGH_TAGS:
             raise MalformedError("it has an ASN.1 tag that nobody uses here")
-        if length >= 0x80:
-            count = length & 0x7F
+        if length >= _LONG:
+            count = length - _LONG
             if not 1 <= count <= 4:
                 raise MalformedError("it has an ASN.1 length that is not definite or too long")
             if start + count > len(data):
@@ -126,11 +133,14 @@ class Reader:
 class _Inner(Reader):
     """A reader of contents whose length is known: there, an end that comes too early is an error for good."""
 
+    __slots__ = ()
+
     @staticmethod
     def _cut_off(what: str) -> MalformedError:
         return MalformedError(f"{what} is cut off inside another")
 
 
+@lru_cache(maxsize=128)  # the same few in all certificates and agents
 def oid_text(contents: bytes) -> str:
     """The dotted form of an OBJECT IDENTIFIER's contents; raises MalformedError for an empty or endless one."""
     numbers: list[int] = []
@@ -149,3 +159,20 @@ def oid_text(contents: bytes) -> str:
 def within(contents: bytes) -> Reader:
     """A reader of contents that are complete: an end that comes too early is an error for good."""
     return _Inner(contents)
+
+
+def by_tag(contents: bytes) -> dict[int, bytes]:
+    """The elements of contents that are complete, by their tags; of equal tags the last one."""
+    found: dict[int, bytes] = {}
+    at, last = 0, len(contents) - 1
+    while at < last:
+        length = contents[at + 1]
+        if length >= _LONG:
+            break
+        start = at + 2
+        end = start + length
+        found[contents[at]] = contents[start:end]
+        at = end
+    # Nearly always all of them are short. A reader sees to others, and to faults.
+    is_plain = at == len(contents) and _HIGH_TAGS.isdisjoint(found)
+    return found if is_plain else dict(within(contents).rest())

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import random
 import struct
+from functools import lru_cache
 
 from ..._core.vocabulary import ServiceStatus
 from .base import Answer, Conversation, DatagramConversation, Evidence, MalformedError, bounded
@@ -16,6 +17,7 @@ _QUESTION = b"\x09localhost\0" + struct.pack("!HH", 1, 1)  # type A, class IN
 _IS_RESPONSE = 0x8000
 _RECURSES = 0x0080
 _OPCODE = 0x7800
+_CODE = 0x000F
 _CODES = ("NOERROR", "FORMERR", "SERVFAIL", "NXDOMAIN", "NOTIMP", "REFUSED")
 
 
@@ -33,9 +35,13 @@ def _judge(message: bytes, number: int) -> Evidence:
         raise MalformedError("it is no DNS response to our question")
     if questions and message[_HEADER.size : _HEADER.size + len(_QUESTION)].lower() != _QUESTION:
         raise MalformedError("it repeats another question")
-    code = flags & 0x0F
+    return _server(flags & _CODE, bool(flags & _RECURSES))
+
+
+@lru_cache(maxsize=None)  # there are few
+def _server(code: int, recurses: bool) -> Evidence:
     word = _CODES[code] if code < len(_CODES) else f"code {code}"
-    recursion = "recursive" if flags & _RECURSES else "not recursive"
+    recursion = "recursive" if recurses else "not recursive"
     return Evidence(ServiceStatus.CONFIRMED, f"DNS server ({recursion}), answers {word}")
 
 
@@ -46,7 +52,7 @@ class Dns(DatagramConversation):
 
     def __init__(self, *, request_id: int | None = None) -> None:
         super().__init__()
-        self._id = random.randrange(0x10000) if request_id is None else request_id
+        self._id = random.getrandbits(16) if request_id is None else request_id
 
     def first(self, attempt: int = 0) -> bytes:
         """The question; the same on every try, so that a late answer still fits."""
@@ -63,7 +69,7 @@ class DnsStream(Conversation):
 
     def __init__(self, *, request_id: int | None = None) -> None:
         super().__init__()
-        self._id = random.randrange(0x10000) if request_id is None else request_id
+        self._id = random.getrandbits(16) if request_id is None else request_id
 
     def first(self, attempt: int = 0) -> bytes:
         """Length and question."""

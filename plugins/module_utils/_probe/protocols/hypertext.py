@@ -6,13 +6,14 @@
 from __future__ import annotations
 
 import re
+from functools import lru_cache
 from typing import NamedTuple
 
 from ..._core.vocabulary import ServiceStatus
 from .base import Answer, Conversation, Evidence, MalformedError
 from .text import shown
 
-_STATUS = re.compile(rb"HTTP/(?P<version>\d\.\d) (?P<code>\d{3})(?: [^\r\n]*)?$")
+_STATUS = re.compile(rb"HTTP/\d\.\d (\d{3})(?: [^\r\n]*)?(?:\r?\n|\Z)")
 AGENT = b"agentless-audit-ports"
 _PRODUCT = re.compile(r"(?P<product>[^/\s]+)/(?P<version>\S+)")
 
@@ -23,16 +24,21 @@ _BAD_REQUEST = 400
 
 
 class Response(NamedTuple):
-    """One response: its header, and of its body what has come."""
+    """One response: its status, its header as it came, and of its body what has come."""
 
     code: int
-    headers: dict[bytes, bytes]
+    head: bytes
     body: bytes
+
+    def field(self, name: bytes) -> bytes | None:
+        """The value of a header field, those of several joined (RFC 9110, 5.2), or ``None`` where there is none."""
+        values = _field(name).findall(self.head)
+        return b", ".join(map(bytes.strip, values)) if values else None
 
     @property
     def is_complete(self) -> bool:
         """Whether all of the body that was announced is there."""
-        length = self.headers.get(b"content-length", b"")
+        length = self.field(b"content-length") or b""
         return length.isdigit() and len(self.body) >= int(length[:9])
 
     def whole_body(self) -> bytes | None:
@@ -40,8 +46,8 @@ class Response(NamedTuple):
 
         Without a length the body ends with the connection: then what there is, is taken for all.
         """
-        if self.headers.get(b"transfer-encoding", b"").lower() != b"chunked":
-            return self.body if self.is_complete or b"content-length" not in self.headers else None
+        if (self.field(b"transfer-encoding") or b"").lower() != b"chunked":
+            return self.body if self.is_complete or self.field(b"content-length") is None else None
         joined, rest = b"", self.body
         for _chunk in range(_LONGEST_CHUNKS):
             size_line, end, rest = rest.partition(b"\r\n")
@@ -62,29 +68,34 @@ class Response(NamedTuple):
     @property
     def server(self) -> tuple[str | None, str | None]:
         """Product and version that the Server header tells."""
-        words = shown(self.headers.get(b"server", b""))
-        found = _PRODUCT.match(words)
-        return (found["product"], found["version"]) if found else (words or None, None)
+        return _product(self.field(b"server") or b"")
+
+
+@lru_cache(maxsize=None)  # one for each name
+def _field(name: bytes) -> re.Pattern[bytes]:
+    """What finds the values of a field behind the status line; a line without a colon is a field without a value."""
+    return re.compile(rb"\n[^\S\n]*%s[^\S\n]*(?::([^\n]*))?(?=\n|\Z)" % re.escape(name), re.IGNORECASE)
+
+
+def _product(server: bytes) -> tuple[str | None, str | None]:
+    words = shown(server)
+    found = _PRODUCT.match(words)
+    return (found["product"], found["version"]) if found else (words or None, None)
 
 
 def _parse(data: bytes) -> Response | None:
     """A response once its header is there, ``None`` before. Raises MalformedError for what is no HTTP."""
-    if not data.startswith(b"HTTP/"[: len(data)]):
-        raise MalformedError("its answer is no HTTP")
     head, end, body = data.partition(b"\r\n\r\n")
     if not end:
         head, end, body = data.partition(b"\n\n")
-    if not end:
-        return None
-    first, *lines = head.replace(b"\r\n", b"\n").split(b"\n")
-    status = _STATUS.match(first)
-    if not status:
+    status = _STATUS.match(head) if end else None
+    if status:
+        return Response(int(status[1]), head, body)
+    if not data.startswith(b"HTTP/"[: len(data)]):
+        raise MalformedError("its answer is no HTTP")
+    if end:
         raise MalformedError("its status line is no HTTP")
-    headers: dict[bytes, bytes] = {}
-    for name, _colon, value in (line.partition(b":") for line in lines):
-        key = name.strip().lower()
-        headers[key] = headers[key] + b", " + value.strip() if key in headers else value.strip()
-    return Response(int(status["code"]), headers, body)
+    return None
 
 
 class WebConversation(Conversation):
@@ -101,10 +112,9 @@ class WebConversation(Conversation):
                 product, version = response.server
                 server = f" ({product} {version})" if product and version else ""
                 what = f"TLS: a web server{server} that speaks HTTPS alone"
-                return Evidence(
-                    ServiceStatus.UNEXPECTED, f"not {self.name} but {what}", asked=self.name, instead=what
-                )
-            if not response.is_complete and b"content-length" in response.headers and len(data) < self.cap:
+                return Evidence(ServiceStatus.UNEXPECTED, f"not {self.name} but {what}", asked=self.name, instead=what)
+            announced = response.field(b"content-length") is not None
+            if announced and not response.is_complete and len(data) < self.cap:
                 return None  # the reason is in the body
         return self._judge(response)
 
@@ -122,6 +132,9 @@ class WebConversation(Conversation):
         raise NotImplementedError
 
 
+_GET = b"GET / HTTP/1.0\r\nUser-Agent: %s\r\nAccept: */*\r\n\r\n" % AGENT
+
+
 class Http(WebConversation):
     """Asks for the root page; any status is an answer."""
 
@@ -129,10 +142,15 @@ class Http(WebConversation):
 
     def first(self, attempt: int = 0) -> bytes:
         """A request of HTTP 1.0, which needs no host name and ends the connection."""
-        return b"GET / HTTP/1.0\r\nUser-Agent: %s\r\nAccept: */*\r\n\r\n" % AGENT
+        return _GET
 
     def _judge(self, response: Response) -> Answer:
-        return Evidence(ServiceStatus.CONFIRMED, f"HTTP, answers {response.code}", *response.server)
+        return _answers(response.code, response.field(b"server") or b"")
+
+
+@lru_cache(maxsize=256)  # in a fleet most servers are the same
+def _answers(code: int, server: bytes) -> Evidence:
+    return Evidence(ServiceStatus.CONFIRMED, f"HTTP, answers {code}", *_product(server))
 
 
 _IDENTIFY = (
@@ -140,6 +158,10 @@ _IDENTIFY = (
     b' xmlns:wsmid="http://schemas.dmtf.org/wbem/wsman/identity/1/wsmanidentity.xsd">'
     b"<s:Header/><s:Body><wsmid:Identify/></s:Body></s:Envelope>"
 )
+_POST = (
+    b"POST /wsman HTTP/1.1\r\nHost: localhost\r\nUser-Agent: %s\r\nWSMANIDENTIFY: unauthenticated\r\n"
+    b"Content-Type: application/soap+xml;charset=UTF-8\r\nContent-Length: %d\r\nConnection: close\r\n\r\n"
+) % (AGENT, len(_IDENTIFY)) + _IDENTIFY
 _VENDOR = re.compile(rb"<(?:\w+:)?ProductVendor>([^<]*)<")
 _VERSION = re.compile(rb"<(?:\w+:)?ProductVersion>([^<]*)<")
 _PROTOCOL = b"schemas.dmtf.org/wbem/wsman"
@@ -154,11 +176,7 @@ class Winrm(WebConversation):
 
     def first(self, attempt: int = 0) -> bytes:
         """The Identify request with the header that lets it pass unauthenticated."""
-        head = (
-            b"POST /wsman HTTP/1.1\r\nHost: localhost\r\nUser-Agent: %s\r\nWSMANIDENTIFY: unauthenticated\r\n"
-            b"Content-Type: application/soap+xml;charset=UTF-8\r\nContent-Length: %d\r\nConnection: close\r\n\r\n"
-        )
-        return head % (AGENT, len(_IDENTIFY)) + _IDENTIFY
+        return _POST
 
     def _judge(self, response: Response) -> Answer:
         if response.code in _SIGN_IN and _is_windows(response):
@@ -178,5 +196,5 @@ class Winrm(WebConversation):
 
 
 def _is_windows(response: Response) -> bool:
-    asks = response.headers.get(b"www-authenticate", b"").lower()
-    return _WINDOWS_SERVER in response.headers.get(b"server", b"").lower() or b"negotiate" in asks
+    asks = (response.field(b"www-authenticate") or b"").lower()
+    return _WINDOWS_SERVER in (response.field(b"server") or b"").lower() or b"negotiate" in asks

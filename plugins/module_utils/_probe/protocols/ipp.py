@@ -61,7 +61,7 @@ class Ipp(WebConversation):
         return head + body
 
     def _judge(self, response: Response) -> Answer:
-        if response.code != 200 or not response.headers.get(b"content-type", b"").startswith(_TYPE):
+        if response.code != 200 or not (response.field(b"content-type") or b"").startswith(_TYPE):
             return self._learnt or self.unexpected(f"a web server that answers {response.code} to IPP")
         body = response.whole_body()
         if body is None:

@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import random
+from functools import lru_cache
 
 from ..._core.vocabulary import ServiceStatus
 from . import ber
@@ -15,7 +16,7 @@ from .text import shown
 REALM = "AGENTLESS-AUDIT.INVALID"  # of a reserved domain (RFC 2606, 2), so that no account anywhere is meant
 _CLIENT = "agentless-audit"
 _REQUEST, _REPLY, _ERROR = 0x6A, 0x6B, 0x7E  # APPLICATION 10, 11, 30
-_ANSWERS = (bytes((_REPLY,)), bytes((_ERROR,)))
+_ANSWERS = (_REPLY, _ERROR)
 _VERSION, _REQUEST_TYPE, _ERROR_TYPE = 5, 10, 30
 _TILL = b"20370913024805Z"
 _ENCRYPTIONS = (18, 17, 23)
@@ -43,14 +44,14 @@ class Kerberos(Conversation):
 
     def first(self, attempt: int = 0) -> bytes:
         """Length and request."""
-        message = _fresh_request()
-        return len(message).to_bytes(4, "big") + message
+        return _LENGTH + _fresh_request()
 
     def _classify(self, data: bytes) -> Answer:
         length = int.from_bytes(bounded(data, 0, 4, "its length"), "big")
         if not 0 < length < _LONGEST:
             raise MalformedError("its length is no Kerberos message's")
-        _check_kind(bounded(data, 4, 1, "its message"))
+        if len(data) > 4:
+            _check_kind(data[4])
         return _judge(bounded(data, 4, length, "its message"))
 
 
@@ -64,7 +65,7 @@ class KerberosDatagram(DatagramConversation):
         return _fresh_request()
 
     def _classify(self, data: bytes) -> Answer:
-        _check_kind(data[:1])
+        _check_kind(data[0] if data else 0)
         return _judge(data)
 
 
@@ -87,45 +88,52 @@ def _request(nonce: bytes) -> bytes:
     return ber.tlv(_REQUEST, ber.tlv(ber.SEQUENCE, _HEADER, _field(4, body)))
 
 
-# A nonce is a positive number of four octets, which none of its lengths around it depends on.
+# A nonce is a positive number of four octets, which none of the lengths around it depends on.
 _SAMPLE = b"\x7e\x57\x7e\x57"
 _HEAD, _TAIL = _request(_SAMPLE).split(_SAMPLE)
+_LENGTH = len(_request(_SAMPLE)).to_bytes(4, "big")
 
 
 def _fresh_request() -> bytes:
-    return _HEAD + random.randrange(1 << 24, 1 << 31).to_bytes(4, "big") + _TAIL
+    return _HEAD + (random.getrandbits(31) | 1 << 24).to_bytes(4, "big") + _TAIL
 
 
-def _check_kind(first: bytes) -> None:
+def _check_kind(first: int) -> None:
     if first not in _ANSWERS:
         raise MalformedError("it is no Kerberos answer")
+
+
+# What matters of an error, by its context tags: pvno, msg-type, error-code, crealm and realm (RFC 4120, 5.9.1).
+_TOLD = (0xA0, 0xA1, 0xA6, 0xA7, 0xA9)
 
 
 def _judge(message: bytes) -> Evidence:
     """A reply or an error, whole."""
     tag, contents = ber.within(message).any()
-    fields = dict(ber.within(contents).enter().rest())
+    fields = ber.by_tag(ber.within(contents).take(ber.SEQUENCE))
     if tag == _REPLY:
         return Evidence(ServiceStatus.CONFIRMED, "Kerberos KDC, which grants a ticket to anybody")
-    if _number(fields, 0) != _VERSION or _number(fields, 1) != _ERROR_TYPE:
+    return _refused(*map(fields.get, _TOLD))
+
+
+@lru_cache(maxsize=128)  # a KDC says the same every time, but for the hour
+def _refused(version: bytes | None, kind: bytes | None, code: bytes | None, *realms: bytes | None) -> Evidence:
+    if _number(version) != _VERSION or _number(kind) != _ERROR_TYPE:
         raise MalformedError("it is no Kerberos error")
-    code = _number(fields, 6)
-    return Evidence(
-        ServiceStatus.CONFIRMED,
-        f"Kerberos KDC, answers {_CODES.get(code, f'with the code {code}')}",
-        domain=_realm(fields),
-    )
+    number = _number(code)
+    what = f"Kerberos KDC, answers {_CODES.get(number, f'with the code {number}')}"
+    return Evidence(ServiceStatus.CONFIRMED, what, domain=_realm(realms))
 
 
-def _number(fields: dict[int, bytes], number: int) -> int:
-    return ber.within(fields.get(0xA0 + number, b"")).integer()
+def _number(field: bytes | None) -> int:
+    return ber.within(field or b"").integer()
 
 
-def _realm(fields: dict[int, bytes]) -> str | None:
+def _realm(realms: tuple[bytes | None, ...]) -> str | None:
     """The realm that the KDC names: the client's right one ([MS-KILE] 3.3.5.1.1), else its own, if it is not ours."""
-    for number in (7, 9):
-        if 0xA0 + number in fields:
-            realm = shown(ber.within(fields[0xA0 + number]).take(ber.GENERAL_STRING))
+    for field in realms:
+        if field is not None:
+            realm = shown(ber.within(field).take(ber.GENERAL_STRING))
             if realm and realm != REALM:
                 return realm
     return None

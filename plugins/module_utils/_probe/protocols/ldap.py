@@ -32,19 +32,7 @@ class Ldap(Conversation):
 
     def first(self, attempt: int = 0) -> bytes:
         """A base-object search of the empty name."""
-        names = (_HOST, _CONTEXT, _VENDOR, _VERSION, _CAPABILITIES, _LEVEL)
-        search = ber.tlv(
-            _SEARCH,
-            ber.octets(),
-            ber.integer(0, ber.ENUMERATED),
-            ber.integer(0, ber.ENUMERATED),
-            ber.integer(0),
-            ber.integer(0),
-            ber.tlv(_BOOLEAN, b"\0"),
-            ber.octets(b"objectClass", _PRESENT),
-            ber.tlv(ber.SEQUENCE, *(ber.octets(name.encode()) for name in names)),
-        )
-        return ber.tlv(ber.SEQUENCE, ber.integer(_MESSAGE_ID), search)
+        return _REQUEST
 
     def _classify(self, data: bytes) -> Answer:
         messages = ber.Reader(data)
@@ -75,6 +63,25 @@ class Ldap(Conversation):
         return Evidence(
             ServiceStatus.CONFIRMED, what, product, version, found.get(_HOST), _domain(found.get(_CONTEXT, ""))
         )
+
+
+def _search() -> bytes:
+    names = (_HOST, _CONTEXT, _VENDOR, _VERSION, _CAPABILITIES, _LEVEL)
+    search = ber.tlv(
+        _SEARCH,
+        ber.octets(),
+        ber.integer(0, ber.ENUMERATED),
+        ber.integer(0, ber.ENUMERATED),
+        ber.integer(0),
+        ber.integer(0),
+        ber.tlv(_BOOLEAN, b"\0"),
+        ber.octets(b"objectClass", _PRESENT),
+        ber.tlv(ber.SEQUENCE, *(ber.octets(name.encode()) for name in names)),
+    )
+    return ber.tlv(ber.SEQUENCE, ber.integer(_MESSAGE_ID), search)
+
+
+_REQUEST = _search()
 
 
 def _attributes(entry: bytes) -> dict[str, list[str]]:

@@ -27,6 +27,9 @@ def encode_name(name: bytes, suffix: int, pad: bytes = b" ") -> bytes:
     return bytes((len(letters),)) + letters + b"\0"
 
 
+_ANY_NODE = encode_name(b"*", 0, b"\0") + struct.pack("!HH", _STATUS_TYPE, _INTERNET)
+
+
 class NetbiosName(DatagramConversation):
     """Asks any node (the name ``*``) for its names."""
 
@@ -34,12 +37,11 @@ class NetbiosName(DatagramConversation):
 
     def __init__(self, *, request_id: int | None = None) -> None:
         super().__init__()
-        self._id = random.randrange(0x10000) if request_id is None else request_id
+        self._id = random.getrandbits(16) if request_id is None else request_id
 
     def first(self, attempt: int = 0) -> bytes:
         """The node status request."""
-        question = encode_name(b"*", 0, b"\0") + struct.pack("!HH", _STATUS_TYPE, _INTERNET)
-        return _HEADER.pack(self._id, 0, 1, 0, 0, 0) + question
+        return _HEADER.pack(self._id, 0, 1, 0, 0, 0) + _ANY_NODE
 
     def _classify(self, data: bytes) -> Answer:
         number, flags, _questions, answers, _authorities, _more = _HEADER.unpack(

@@ -18,6 +18,15 @@ _TLS_OR_CREDSSP = 3
 _SECURITY = {0: "its own security", 1: "TLS", 2: "CredSSP", 8: "CredSSP with early authorization"}
 
 
+def _connect() -> bytes:
+    negotiation = struct.pack("<BBHI", _NEGOTIATION_REQUEST, 0, 8, _TLS_OR_CREDSSP)
+    connect = struct.pack("!BBHHB", 6 + len(negotiation), _REQUEST, 0, 0, 0) + negotiation
+    return _TPKT.pack(_VERSION, 0, _TPKT.size + len(connect)) + connect
+
+
+_CONNECT = _connect()
+
+
 class Rdp(Conversation):
     """Asks for a connection, and goes."""
 
@@ -25,9 +34,7 @@ class Rdp(Conversation):
 
     def first(self, attempt: int = 0) -> bytes:
         """The request, which offers TLS and CredSSP."""
-        negotiation = struct.pack("<BBHI", _NEGOTIATION_REQUEST, 0, 8, _TLS_OR_CREDSSP)
-        connect = struct.pack("!BBHHB", 6 + len(negotiation), _REQUEST, 0, 0, 0) + negotiation
-        return _TPKT.pack(_VERSION, 0, _TPKT.size + len(connect)) + connect
+        return _CONNECT
 
     def _classify(self, data: bytes) -> Answer:
         version, reserved, length = _TPKT.unpack(bounded(data, 0, _TPKT.size, "its header"))

@@ -7,7 +7,7 @@ or to the management interface that every RPC server has (C706, appendix Q)."""
 from __future__ import annotations
 
 import struct
-from typing import ClassVar, NamedTuple, Tuple
+from typing import NamedTuple, Tuple
 from uuid import UUID
 
 from ..._core.vocabulary import ServiceStatus
@@ -72,18 +72,21 @@ def _syntax(syntax: Syntax) -> bytes:
     return syntax[0].bytes_le + struct.pack("<HH", *syntax[1:])
 
 
+_CALL = 1
+_BIND_MAPPER, _BIND_MANAGEMENT = bind(ENDPOINT_MAPPER, _CALL), bind(_MANAGEMENT, _CALL)
+
+
 class Rpc(Conversation):
     """Binds to the endpoint mapper, and calls nothing."""
 
     name = "RPC endpoint mapper"
-    _call: ClassVar[int] = 1
 
     def first(self, attempt: int = 0) -> bytes:
         """The bind."""
-        return bind(ENDPOINT_MAPPER, self._call)
+        return _BIND_MAPPER
 
     def _classify(self, data: bytes) -> Answer:
-        answer, _rest = parse_packet(data, self._call)
+        answer, _rest = parse_packet(data, _CALL)
         if answer.kind == BIND_ACK:
             return _bound(answer)
         if answer.kind == BIND_NAK:
@@ -98,14 +101,13 @@ class RpcService(Conversation):
     """Binds to the management interface of whatever RPC server is there; a refusal proves RPC just as well."""
 
     name = "RPC"
-    _call: ClassVar[int] = 1
 
     def first(self, attempt: int = 0) -> bytes:
         """The bind."""
-        return bind(_MANAGEMENT, self._call)
+        return _BIND_MANAGEMENT
 
     def _classify(self, data: bytes) -> Answer:
-        answer, _rest = parse_packet(data, self._call)
+        answer, _rest = parse_packet(data, _CALL)
         if answer.kind not in (BIND_ACK, BIND_NAK, FAULT):
             raise MalformedError("it answers a bind with something else")
         return Evidence(ServiceStatus.CONFIRMED, "RPC service")

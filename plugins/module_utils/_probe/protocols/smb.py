@@ -12,7 +12,7 @@ from typing import ClassVar
 
 from ..._core.vocabulary import ServiceStatus
 from . import ber
-from .base import Answer, Conversation, Evidence, IncompleteError, MalformedError, bounded
+from .base import Answer, Conversation, Evidence, MalformedError, bounded
 from .netbios_name import encode_name
 from .text import shown
 
@@ -58,7 +58,7 @@ class Smb(Conversation):
 
     def first(self, attempt: int = 0) -> bytes:
         """The old request that servers of every version understand."""
-        return _frame(_negotiate_any())
+        return _NEGOTIATE_ANY
 
     def _classify(self, data: bytes) -> Answer:
         length = int.from_bytes(bounded(data, 0, 4, "its length"), "big")
@@ -86,12 +86,12 @@ class Smb(Conversation):
         signing = "required" if mode & _SIGNING_REQUIRED else "not required"
         if dialect == _ANY_SMB2:
             self._learnt = Evidence(ServiceStatus.CONFIRMED, "SMB 2 or newer")
-            return _frame(_negotiate_newest())
+            return _frame(_negotiate_newest(os.urandom(16), os.urandom(32)))
         if dialect not in _DIALECTS:
             raise MalformedError("it chose a dialect that there is not")
         is_first = self._learnt is None
         self._learnt = Evidence(ServiceStatus.CONFIRMED, f"SMB {_DIALECTS[dialect]}{self._via}, signing {signing}")
-        return _frame(_set_up(message_id=1 if is_first else 2))
+        return _SET_UP[1 if is_first else 2]
 
 
 class NetbiosSession(Smb):
@@ -106,8 +106,7 @@ class NetbiosSession(Smb):
 
     def first(self, attempt: int = 0) -> bytes:
         """The request for a session with whatever serves files there."""
-        names = encode_name(b"*SMBSERVER", 0x20) + encode_name(b"AGENTLESS-AUDIT", 0)
-        return struct.pack("!BBH", _SESSION_REQUEST, 0, len(names)) + names
+        return _OPEN_SESSION
 
     def _classify(self, data: bytes) -> Answer:
         if self._has_session:
@@ -126,12 +125,19 @@ class NetbiosSession(Smb):
         return Evidence(ServiceStatus.CONFIRMED, f"NetBIOS session service, which refuses a session: {reason}")
 
 
+def _session_request() -> bytes:
+    names = encode_name(b"*SMBSERVER", 0x20) + encode_name(b"AGENTLESS-AUDIT", 0)
+    return struct.pack("!BBH", _SESSION_REQUEST, 0, len(names)) + names
+
+
+_OPEN_SESSION = _session_request()
+
+
 def _there(message: bytes, start: int, length: int) -> bytes:
     """A part of a message that is complete: what is missing will never come."""
-    try:
-        return bounded(message, start, length, "a part of its message")
-    except IncompleteError as error:
-        raise MalformedError(str(error)) from error
+    if start + length > len(message):
+        raise MalformedError("a part of its message is cut off")
+    return message[start : start + length]
 
 
 def _negotiate_any() -> bytes:
@@ -145,18 +151,16 @@ def _smb2_header(command: int, message_id: int) -> bytes:
     return _SMB2_HEADER.pack(_SMB2, _SMB2_HEADER.size, 1, 0, command, 31, 0, 0, message_id, 0, 0, 0, bytes(16))
 
 
-def _negotiate_newest() -> bytes:
+def _negotiate_newest(client: bytes, salt: bytes) -> bytes:
     """[MS-SMB2] 2.2.3; the message is the second of its connection (3.2.5.2)."""
     contexts = (
-        (_PREAUTH_INTEGRITY, struct.pack("<HHH", 1, 32, _SHA512) + os.urandom(32)),
+        (_PREAUTH_INTEGRITY, struct.pack("<HHH", 1, len(salt), _SHA512) + salt),
         (_ENCRYPTION, struct.pack("<HHH", 2, _AES_GCM, _AES_CCM)),
     )
     dialects = struct.pack(f"<{len(_DIALECTS)}H", *sorted(_DIALECTS))
     start = _SMB2_HEADER.size + 36 + len(dialects)
     padding = bytes(-start % 8)
-    body = struct.pack(
-        "<HHHHI16sIHH", 36, len(_DIALECTS), 1, 0, 0, os.urandom(16), start + len(padding), len(contexts), 0
-    )
+    body = struct.pack("<HHHHI16sIHH", 36, len(_DIALECTS), 1, 0, 0, client, start + len(padding), len(contexts), 0)
     packed = b""
     for kind, data in contexts:
         packed += bytes(-len(packed) % 8) + struct.pack("<HHI", kind, len(data), 0) + data
@@ -171,6 +175,11 @@ def _set_up(*, message_id: int) -> bytes:
     token = ber.tlv(0x60, ber.oid(_SPNEGO), init)
     body = struct.pack("<HBBIIHHQ", 25, 0, 1, 0, 0, _SMB2_HEADER.size + 24, len(token), 0)
     return _smb2_header(_SESSION_SETUP, message_id) + body + token
+
+
+# The same to every server.
+_NEGOTIATE_ANY = _frame(_negotiate_any())
+_SET_UP = {number: _frame(_set_up(message_id=number)) for number in (1, 2)}
 
 
 def _old(message: bytes) -> Evidence:

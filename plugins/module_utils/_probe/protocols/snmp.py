@@ -40,6 +40,14 @@ _MAKERS = {
 }  # fmt: skip
 
 
+# The same in every request: no error and no index of one, and of discovery all but the number.
+_ZEROS = ber.integer(0) * 2
+_NOTHING = ber.tlv(ber.SEQUENCE)
+_DISCOVER = ber.integer(_V3)
+_HOW = ber.integer(_LARGEST_MESSAGE) + ber.octets(_REPORTABLE) + ber.integer(_USER_SECURITY)
+_NOBODY = ber.octets(ber.tlv(ber.SEQUENCE, ber.octets(), _ZEROS, *[ber.octets()] * 3))
+
+
 class Snmp(DatagramConversation):
     """Asks a version 3 agent who it is; with a community, asks for its description first.
 
@@ -76,22 +84,15 @@ class Snmp(DatagramConversation):
 
     def _get(self, version: int, community: Secret) -> bytes:
         names = (ber.tlv(ber.SEQUENCE, ber.oid(name), ber.tlv(ber.NULL)) for name in self._objects)
-        bindings = ber.tlv(ber.SEQUENCE, *names)
-        pdu = ber.tlv(_GET, ber.integer(self._id), ber.integer(0), ber.integer(0), bindings)
+        pdu = ber.tlv(_GET, ber.integer(self._id), _ZEROS, ber.tlv(ber.SEQUENCE, *names))
         return ber.tlv(ber.SEQUENCE, ber.integer(version), ber.octets(community.reveal()), pdu)
 
     def _discovery(self) -> bytes:
-        header = ber.tlv(
-            ber.SEQUENCE,
-            ber.integer(self._id),
-            ber.integer(_LARGEST_MESSAGE),
-            ber.octets(_REPORTABLE),
-            ber.integer(_USER_SECURITY),
-        )
-        nobody = ber.tlv(ber.SEQUENCE, ber.octets(), ber.integer(0), ber.integer(0), *[ber.octets()] * 3)
-        pdu = ber.tlv(_GET, ber.integer(self._id), ber.integer(0), ber.integer(0), ber.tlv(ber.SEQUENCE))
+        number = ber.integer(self._id)
+        header = ber.tlv(ber.SEQUENCE, number, _HOW)
+        pdu = ber.tlv(_GET, number, _ZEROS, _NOTHING)
         scoped = ber.tlv(ber.SEQUENCE, ber.octets(), ber.octets(), pdu)
-        return ber.tlv(ber.SEQUENCE, ber.integer(_V3), header, ber.octets(nobody), scoped)
+        return ber.tlv(ber.SEQUENCE, _DISCOVER, header, _NOBODY, scoped)
 
     def _classify(self, data: bytes) -> Answer:
         message = ber.Reader(data).enter()

@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import re
+from functools import lru_cache
 
 from ..._core.vocabulary import ServiceStatus
 from .base import Answer, Conversation, Evidence
@@ -29,12 +30,9 @@ class Ssh(Conversation):
     def _classify(self, data: bytes) -> Answer:
         lines = data.split(b"\n")
         for line in lines[:-1]:
-            found = _IDENTIFICATION.match(line)
-            if found:
-                return self._identified(found)
-            if line.startswith(_REFUSALS):
-                words = shown(line, _LONGEST_LINE)
-                return Evidence(ServiceStatus.SILENT, f"an SSH server that turns connections away for now: {words}")
+            told = _told(line)
+            if told is not None:
+                return told
         if (
             b"\0" in data
             or len(lines[-1]) > _LONGEST_LINE
@@ -43,14 +41,25 @@ class Ssh(Conversation):
             return self.unexpected("it greets with something else")
         return None
 
-    def _identified(self, found: re.Match[bytes]) -> Evidence:
-        software = shown(found["software"], _LONGEST_LINE)
-        comment = shown(found["comment"] or b"", _LONGEST_LINE)
-        if found["protocol"] not in _SPEAKS_2:
-            version = shown(found["protocol"], _LONGEST_LINE)
-            return Evidence(
-                ServiceStatus.UNEXPECTED, f"SSH of protocol version {version} only, 2.0 is needed", software
-            )
-        known = _PRODUCT.match(software)
-        product, version = (known["product"], known["version"]) if known else (software, "")
-        return Evidence(ServiceStatus.CONFIRMED, "SSH 2.0", product, " ".join(filter(None, (version, comment))) or None)
+
+@lru_cache(maxsize=512)  # in a fleet most greetings are the same
+def _told(line: bytes) -> Evidence | None:
+    """What a line tells, ``None`` for one that may stand before the identification (RFC 4253, 4.2)."""
+    found = _IDENTIFICATION.match(line)
+    if found:
+        return _identified(found)
+    if line.startswith(_REFUSALS):
+        words = shown(line, _LONGEST_LINE)
+        return Evidence(ServiceStatus.SILENT, f"an SSH server that turns connections away for now: {words}")
+    return None
+
+
+def _identified(found: re.Match[bytes]) -> Evidence:
+    software = shown(found["software"], _LONGEST_LINE)
+    comment = shown(found["comment"] or b"", _LONGEST_LINE)
+    if found["protocol"] not in _SPEAKS_2:
+        version = shown(found["protocol"], _LONGEST_LINE)
+        return Evidence(ServiceStatus.UNEXPECTED, f"SSH of protocol version {version} only, 2.0 is needed", software)
+    known = _PRODUCT.match(software)
+    product, version = (known["product"], known["version"]) if known else (software, "")
+    return Evidence(ServiceStatus.CONFIRMED, "SSH 2.0", product, " ".join(filter(None, (version, comment))) or None)

@@ -15,4 +15,7 @@ LIMIT = 120
 @lru_cache(maxsize=512)  # in a fleet most greetings are the same
 def shown(data: bytes, limit: int = LIMIT) -> str:
     """The bytes as one line of visible characters, at most ``limit``; what is no UTF-8 is replaced."""
-    return safe_text(data[: limit * 16].decode("utf-8", "replace"), limit)
+    text = data[: limit * 16].decode("utf-8", "replace")
+    if len(text) <= limit and text.isprintable():  # nearly all are, and only their spaces are left to see to
+        return " ".join(text.split())
+    return safe_text(text, limit)

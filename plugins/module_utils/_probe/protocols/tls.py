@@ -42,6 +42,18 @@ def _numbers(values: tuple[int, ...]) -> bytes:
     return struct.pack(f"!H{len(values)}H", 2 * len(values), *values)
 
 
+_EXTENSIONS = b"".join(
+    (
+        _extension(10, _numbers(_GROUPS)),
+        _extension(11, b"\x01\x00"),
+        _extension(13, _numbers(_SIGNATURES)),
+        _extension(23, b""),
+    )
+)
+_BEFORE_RANDOM = struct.pack("!H", 0x0303)
+_AFTER_RANDOM = b"\0" + _numbers(_SUITES) + b"\x01\x00" + struct.pack("!H", len(_EXTENSIONS)) + _EXTENSIONS
+
+
 class Tls(Conversation):
     """Says hello, reads what the server says of itself, and goes."""
 
@@ -54,25 +66,7 @@ class Tls(Conversation):
 
     def first(self, attempt: int = 0) -> bytes:
         """The client's hello."""
-        extensions = b"".join(
-            (
-                _extension(10, _numbers(_GROUPS)),
-                _extension(11, b"\x01\x00"),
-                _extension(13, _numbers(_SIGNATURES)),
-                _extension(23, b""),
-            )
-        )
-        body = b"".join(
-            (
-                struct.pack("!H", 0x0303),
-                self._random,
-                b"\0",
-                _numbers(_SUITES),
-                b"\x01\x00",
-                struct.pack("!H", len(extensions)),
-                extensions,
-            )
-        )
+        body = _BEFORE_RANDOM + self._random + _AFTER_RANDOM
         hello = bytes((_CLIENT_HELLO,)) + len(body).to_bytes(3, "big") + body
         return struct.pack("!BHH", _HANDSHAKE, 0x0301, len(hello)) + hello
 

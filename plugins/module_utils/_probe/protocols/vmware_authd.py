@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import re
+from functools import lru_cache
 
 from ..._core.vocabulary import ServiceStatus
 from .base import Answer, Conversation, Evidence, MalformedError
@@ -23,11 +24,16 @@ class VmwareAuthd(Conversation):
     listens_only = True
 
     def _classify(self, data: bytes) -> Answer:
-        found = _GREETING.match(data)
-        if found:
-            options = shown(found["rest"].lstrip(b": ").rstrip(b", "))
-            what = f"VMware authd ({options})" if options else "VMware authd"
-            return Evidence(ServiceStatus.CONFIRMED, what, "VMware Authentication Daemon", shown(found["version"]))
-        if not data.startswith(_BEGINNING[: len(data)]):
-            raise MalformedError("it greets with something else")
-        return None
+        return _told(data)
+
+
+@lru_cache(maxsize=512)  # in a fleet most greetings are the same
+def _told(greeting: bytes) -> Evidence | None:
+    found = _GREETING.match(greeting)
+    if found:
+        options = shown(found["rest"].lstrip(b": ").rstrip(b", "))
+        what = f"VMware authd ({options})" if options else "VMware authd"
+        return Evidence(ServiceStatus.CONFIRMED, what, "VMware Authentication Daemon", shown(found["version"]))
+    if not greeting.startswith(_BEGINNING[: len(greeting)]):
+        raise MalformedError("it greets with something else")
+    return None

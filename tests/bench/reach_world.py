@@ -98,8 +98,9 @@ class BenchWorld:
         run(["ip", "-n", self.vantage, "route", "add", "10.80.0.0/18", "via", "10.79.0.2"])
         run(["ip", "-n", self.target, "route", "add", "local", "10.80.0.0/18", "dev", "lo"])
         at_target = ["ip", "netns", "exec", self.target]
-        limits = ("icmp_ratelimit=0", "icmp_msgs_per_sec=1000000", "tcp_max_syn_backlog=65535")
-        run([*at_target, "sysctl", "-qw", "net.core.somaxconn=65535", *(f"net.ipv4.{limit}" for limit in limits)])
+        icmp = ("icmp_ratelimit=0", "icmp_msgs_per_sec=1000000", "icmp_msgs_burst=100000")
+        limits = (*icmp, "tcp_max_syn_backlog=65535")
+        run([*at_target, "sysctl", "-qew", "net.core.somaxconn=65535", *(f"net.ipv4.{limit}" for limit in limits)])
         run([*at_target, "nft", "-f", "-"], text=_rules())
         self._serve([*at_target, str(self.compile("reach_target"))])
 

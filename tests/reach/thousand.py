@@ -104,8 +104,9 @@ class Thousand:
             _ip("-n", name, "address", "add", address, "dev", "near")
         _ip("-n", self.vantage, "route", "add", "10.83.0.0/16", "via", "10.78.0.2")
         _ip("-n", self.target, "route", "add", "local", "10.83.0.0/16", "dev", "lo")
-        limits = ("ipv4.icmp_ratelimit=0", "ipv4.icmp_msgs_per_sec=1000000", "core.somaxconn=65535")
-        self.run(self.target, "sysctl", "-qw", *(f"net.{limit}" for limit in limits))
+        limits = ("icmp_ratelimit=0", "icmp_msgs_per_sec=1000000", "icmp_msgs_burst=100000")
+        limits = ("core.somaxconn=65535", *(f"ipv4.{limit}" for limit in limits))
+        self.run(self.target, "sysctl", "-qew", *(f"net.{limit}" for limit in limits))
 
     def _start(self, stack: ExitStack, command: Sequence[str]) -> None:
         process = subprocess.Popen(

@@ -139,7 +139,8 @@ class World:
         self.run(self.router, "sysctl", "-qw", "net.ipv4.ip_forward=1", "net.ipv6.conf.all.forwarding=1")
         for name in (self.router, self.target):
             self.run(name, "sysctl", "-qw", "net.ipv4.icmp_ratelimit=0", "net.ipv6.icmp.ratelimit=0")
-            self.run(name, "sysctl", "-qw", "net.ipv4.icmp_msgs_per_sec=10000")
+            limits = ("net.ipv4.icmp_msgs_per_sec=10000", "net.ipv4.icmp_msgs_burst=1000")
+            self.run(name, "sysctl", "-qew", *limits)  # older kernels have them for the whole machine alone
         for network in ("10.77.1.0/24", "10.77.9.0/24"):
             self.run(self.vantage, "ip", "route", "add", network, "via", ROUTER)
         self.run(self.vantage, "ip", "-6", "route", "add", "fd77:1::/64", "via", ROUTER_V6)

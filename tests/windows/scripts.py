@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+from ansible_collections.agentless.audit_ports.plugins.module_utils._core.catalog import CATALOG
 from ansible_collections.agentless.audit_ports.plugins.plugin_utils._platform.interface import Command
 from ansible_collections.agentless.audit_ports.plugins.plugin_utils._windows.opening import SVCHOST, Details, Opening
 from ansible_collections.agentless.audit_ports.plugins.plugin_utils._windows.read import read_command
@@ -27,4 +28,5 @@ def commands(transport: str) -> dict[str, Command]:
     """The commands by what they do."""
     writes = {"add": ADD, "remove": REMOVE, "configure, add and remove": BOTH}
     written = {name: write_command(details, transport=transport) for name, details in writes.items()}
-    return {"read": read_command(transport=transport), **written}
+    read = {"read": read_command(transport=transport), "read of every port": read_command(CATALOG, transport=transport)}
+    return {**read, **written}

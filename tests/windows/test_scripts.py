@@ -8,17 +8,19 @@ from __future__ import annotations
 import base64
 import re
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import pairwise
 from pathlib import Path
 
 import pytest
 from ansible_collections.agentless.audit_ports.plugins.module_utils._core.catalog import CATALOG
 from ansible_collections.agentless.audit_ports.plugins.module_utils._core.errors import InputError, ReadError
+from ansible_collections.agentless.audit_ports.plugins.module_utils._core.records import Requirement
 from ansible_collections.agentless.audit_ports.plugins.plugin_utils._platform import powershell
 from ansible_collections.agentless.audit_ports.plugins.plugin_utils._platform.interface import Command, Part
 from ansible_collections.agentless.audit_ports.plugins.plugin_utils._platform.sections import split_parts
 from ansible_collections.agentless.audit_ports.plugins.plugin_utils._windows.evaluate import evaluate
+from ansible_collections.agentless.audit_ports.plugins.plugin_utils._windows.needless import NEEDLESS, is_usual
 from ansible_collections.agentless.audit_ports.plugins.plugin_utils._windows.opening import Details
 from ansible_collections.agentless.audit_ports.plugins.plugin_utils._windows.parts import (
     IF_LISTED,
@@ -26,9 +28,9 @@ from ansible_collections.agentless.audit_ports.plugins.plugin_utils._windows.par
     PARTS,
     RULES,
 )
+from ansible_collections.agentless.audit_ports.plugins.plugin_utils._windows.plan import plan
 from ansible_collections.agentless.audit_ports.plugins.plugin_utils._windows.policy import MDM
 from ansible_collections.agentless.audit_ports.plugins.plugin_utils._windows.read import read_command
-from ansible_collections.agentless.audit_ports.plugins.plugin_utils._windows.rule import WHOLE_AND_IDLE
 from ansible_collections.agentless.audit_ports.plugins.plugin_utils._windows.snapshot import parse_snapshot
 from ansible_collections.agentless.audit_ports.plugins.plugin_utils._windows.words import Profile
 from ansible_collections.agentless.audit_ports.plugins.plugin_utils._windows.write import write_command, written
@@ -57,7 +59,7 @@ NAMED = {
     "CommandAst": re.compile(r"[a-z]+\.(?:exe|com)|ForEach-Object|\{[\s\S]*\}"),
     "VariableExpressionAst": re.compile(r"[mekus]|_|LASTEXITCODE|global:LASTEXITCODE|ErrorActionPreference|input"),
     "TypeExpressionAst": re.compile(r"System\.Management\.Automation\.ErrorRecord"),
-    "BinaryExpressionAst": re.compile("Is|Ine|Join|And|Or|Ilike|Inotlike|Cmatch|Creplace"),
+    "BinaryExpressionAst": re.compile("Is|Ine|Join|And|Or|Ilike|Inotlike|Cmatch|Cnotmatch|Creplace"),
     "AssignmentStatementAst": re.compile("Equals|PlusEquals"),
     "MergingRedirectionAst": re.compile("2>&1"),
 }
@@ -121,26 +123,28 @@ def test_the_program_is_what_connections_take_for_encoded() -> None:
 
 @pytest.mark.parametrize("mode", [FULL, CONSTRAINED])
 @pytest.mark.parametrize("natives", ["win10", "dc2022"], indirect=True)
+@pytest.mark.parametrize("rows", [(), CATALOG], ids=["usual", "every port"])
 def test_reading_in_each_language_mode(
-    engines: Engines, natives: Natives, environment: Mapping[str, str], mode: str
+    engines: Engines, natives: Natives, environment: Mapping[str, str], mode: str, rows: tuple[Requirement, ...]
 ) -> None:
-    parts = run(engines, read_command(), environment, mode)
+    parts = run(engines, read_command(rows), environment, mode)
     there = [(name, argv) for name, argv in PARTS if name not in IF_LISTED or natives.run(argv).rc == 0]
     assert 0 < len(PARTS) - len(there) < len(IF_LISTED)
     assert list(parts) == [name for name, _argv in there]
     for (name, argv), part in zip(there, parts.values(), strict=True):
         answer = natives.run(argv)
         assert (name, part.rc) == (name, answer.rc)
-        text = answer.out.decode().replace("\r\n", "\n").removesuffix("\n")
-        assert part.out == ("\n".join(needed(text.split("\n"))) if name == RULES else text)
+        lines = answer.out.decode().replace("\r\n", "\n").removesuffix("\n").split("\n")
+        assert part.out == "\n".join(needed(name, lines, usual=is_usual(rows)))
         assert part.err == answer.err.decode().strip()
 
 
-def needed(lines: list[str]) -> Iterator[str]:
-    """The lines that are printed of the rules: none that are idle, but for the head of one before no value."""
+def needed(name: str, lines: list[str], *, usual: bool) -> Iterator[str]:
+    """The lines that are printed of a part; of a rule that is not, its head alone, where no value comes after it."""
+    pattern = NEEDLESS[usual].get(name, r"\A(?!)")
     for before, line in pairwise(["", *lines]):
-        if not re.search(WHOLE_AND_IDLE, line):
-            if re.search(WHOLE_AND_IDLE, before) and not line.startswith("    "):
+        if not re.search(pattern, line):
+            if name == RULES and re.search(pattern, before) and not line.startswith("    "):
                 yield before.partition("|")[0] + "|"
             yield line
 
@@ -166,22 +170,28 @@ _HALVES = {
 
 @pytest.mark.parametrize("natives", sorted(MACHINES), indirect=True)
 @pytest.mark.parametrize("rules", [{}, _HALVES], ids=["as it is", "halves"])
+@pytest.mark.parametrize("usual", [True, False], ids=["usual", "every port"])
 def test_what_is_left_out_changes_no_verdict(
-    engines: Engines, natives: Natives, environment: Mapping[str, str], rules: Mapping[str, str]
+    engines: Engines, natives: Natives, environment: Mapping[str, str], rules: Mapping[str, str], usual: bool
 ) -> None:
     for name, text in rules.items():
         natives.machine.registry.set(LOCAL_RULES, name, text)
-    less = run(engines, read_command(), environment)
+    asked = request(*(row.id for row in CATALOG if not usual or is_usual([row])))
+    assert is_usual(asked.requirements) == usual
+    less = run(engines, read_command(asked.requirements), environment)
     command = read_command(transport="cmd")
     answer = Cmd(natives.run).script(command.body)
     everything = split_parts(answer.out.decode(), command.mark)
     assert list(everything) == [name for name, _argv in PARTS]
     if natives.machine.rules():
-        assert len(less[RULES].out) < len(everything[RULES].out)
-    asked = request(*(row.id for row in CATALOG))
+        many = len(natives.machine.rules()) > 100
+        assert len(less[RULES].out) < len(everything[RULES].out) / (20 if usual and many else 1)
     for profile in Profile:
-        judged = [evaluate(parse_snapshot(parts), asked, [profile]) for parts in (less, everything)]
+        snapshots = [replace(parse_snapshot(parts), active=(profile,)) for parts in (less, everything)]
+        judged = [evaluate(snapshot, asked) for snapshot in snapshots]
         assert judged[0] == judged[1]
+        plans = [plan(snapshot, judged[0], asked) for snapshot in snapshots]
+        assert plans[0] == plans[1]
     assert bool(rules) == any(item.rule.unclear for item in parse_snapshot(less).policy.rules if not item.rule.limits)
 
 

@@ -43,7 +43,7 @@ def line(argv: Sequence[str]) -> str:
     return text
 
 
-def part(name: str, argv: Sequence[str], *, unneeded: str = "") -> str:
+def part(name: str, argv: Sequence[str], *, unneeded: str = "", heads: bool = False) -> str:
     """Lines that run one native program as a named part of the output. What it says on standard error is dropped; what
     is unneeded is printed, because cmd.exe has nothing to find it by.
     """

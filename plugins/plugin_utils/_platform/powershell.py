@@ -39,9 +39,10 @@ $e = @(); $global:LASTEXITCODE = {not_started}
 """
 _LINE = "else { $_ }"
 _LINE_OF_LIST = "else { $k += $_; $_ }"
+_LINE_IF_NEEDED = "elseif ($_ -cnotmatch %s) { $_ }"
 # A line that nobody needs still ends the one before it: its head is printed where a line follows that may go on with
 # it, as the second line of a text of several lines does.
-_LINE_IF_NEEDED = (
+_LINE_OR_HEAD = (
     "elseif ($_ -cmatch %s) { $s = $_ }"
     " else { if ($s -and $_ -notlike '    *') { $s -creplace '(?<=[|]).*' }; $s = ''; $_ }"
 )
@@ -82,15 +83,18 @@ def _argument(text: str) -> str:
     return quote(text)
 
 
-def part(name: str, argv: Sequence[str], *, unneeded: str = "") -> str:
+def part(name: str, argv: Sequence[str], *, unneeded: str = "", heads: bool = False) -> str:
     """Lines that run one native program as a named part of the output, with its own errors and return code.
 
-    Lines that match the regular expression ``unneeded`` are left out, but for the text up to the first ``|`` of one
-    before a line that is not indented. The expression must mean the same to Python and .NET, in every culture.
+    Lines that match the regular expression ``unneeded`` are left out; with ``heads``, but for the text up to the first
+    ``|`` of one before a line that is not indented. The expression must mean the same to Python and .NET, in every
+    culture.
     """
-    if unneeded:
-        return _part(name, argv, "$s = ''\n", _LINE_IF_NEEDED % quote(unneeded))
-    return _part(name, argv, "", _LINE)
+    if not unneeded:
+        return _part(name, argv, "", _LINE)
+    if heads:
+        return _part(name, argv, "$s = ''\n", _LINE_OR_HEAD % quote(unneeded))
+    return _part(name, argv, "", _LINE_IF_NEEDED % quote(unneeded))
 
 
 def listing(name: str, argv: Sequence[str]) -> str:

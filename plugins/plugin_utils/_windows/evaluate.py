@@ -103,17 +103,18 @@ class Evaluation:
         self, protocol: int, port: int | None, source: AddressSet, destination: Address
     ) -> tuple[Judgement, ...]:
         """The judgements of one port, of the echo request, or (TCP without a port) of WMI's dynamic port."""
-        asked = (protocol, port, source, destination, self.profiles, self.known)
+        traffic, claims = self._claims_on(protocol, port)
+        policy = self.snapshot.policy
+        # Of what nothing is said, the settings alone decide: alike for every port.
+        said = (protocol, port) if claims or policy.legacy else None
+        asked = (said, source, destination, self.profiles, self.known)
         known: tuple[Judgement, ...] | None = self.snapshot.judged.get(asked)
         if known is None:
-            known = self.snapshot.judged[asked] = self._door(protocol, port, source, destination)
+            scene = Scene(policy, self.snapshot.network, traffic, claims, source, destination)
+            known = self.snapshot.judged[asked] = self._door(scene)
         return known
 
-    def _door(
-        self, protocol: int, port: int | None, source: AddressSet, destination: Address
-    ) -> tuple[Judgement, ...]:
-        traffic, claims = self._claims_on(protocol, port)
-        scene = Scene(self.snapshot.policy, self.snapshot.network, traffic, claims, source, destination)
+    def _door(self, scene: Scene) -> tuple[Judgement, ...]:
         found: tuple[Judgement, ...] = ()
         for profile in self.profiles:
             here = tuple(self._of_profile(piece, profile) for piece in judge_profile(scene, profile))

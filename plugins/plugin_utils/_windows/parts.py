@@ -23,8 +23,7 @@ def _query(key: str, *more: str) -> tuple[str, ...]:
 # Administrators with their full token alone may read the registry of the system's own accounts.
 ELEVATED = _query(r"HKU\S-1-5-19")
 
-# The long part: most rules of the local store are off, outbound, of ICMPv6, of an app or of Wi-Fi Direct and the like,
-# and do not have to be printed.
+# The long part: most rules of the local store need not be printed (see ``needless``).
 RULES = "local_rules"
 
 # Every command is one process. The firewall's keys are asked for one by one, because the whole tree holds the rules of

@@ -30,7 +30,7 @@ class WindowsPlatform:
 
     def read(self, request: Request) -> Command:
         """See ``read_command``."""
-        return read_command(transport=self.transport)
+        return read_command(request.requirements, transport=self.transport)
 
     def parse(self, parts: Mapping[str, Part], request: Request) -> Snapshot:
         """See ``parse_snapshot``."""

@@ -18,13 +18,15 @@ from .consec import SecurityRule, parse_security_rule
 from .legacy import LegacyException, legacy_exceptions
 from .opening import MARK
 from .parts import FIREWALL_POLICY, POLICIES
-from .registry import Registry, Value, canonical
+from .registry import Registry, Value, Values, canonical
 from .rule import Hint, Rule, damaged_rule, hint_of, is_idle, parse_rule
 from .words import Profile
 
 POLICY = rf"{POLICIES}\WindowsFirewall"
 MDM = rf"{FIREWALL_POLICY}\Mdm"
 _IPSEC = rf"{POLICIES}\Windows\IPSec"
+# Where the settings stand that tell whether local rules for programs, and those for ports alone, count.
+_PROGRAMS, _PORTS = r"\AuthorizedApplications", r"\GloballyOpenPorts"
 _GUID = re.compile(r"\{[0-9A-Fa-f-]{30,40}\}")
 
 
@@ -187,10 +189,11 @@ def _settings(registry: Registry, profile: Profile) -> ProfileSettings:
     paths = {store: profile_path(registry, store, profile) for store in _ALL}
     gaps = [f"{STORE_WORDS[store]}: {why}" for store, path in paths.items() for why in _own_gaps(registry, path)]
 
+    held = {below: _held(registry, paths, below) for below in ("", _PROGRAMS, _PORTS)}
+
     def setting(name: str, stores: Sequence[Store], default: int, below: str = "") -> Setting:
-        for store in stores:
-            path = paths[store] + below
-            value = registry.values(path).get(name.lower())
+        for store, path, values in held[below]:
+            value = values.get(name.lower()) if store in stores else None
             if value is None:
                 continue
             if value.number is None:
@@ -208,12 +211,18 @@ def _settings(registry: Registry, profile: Profile) -> ProfileSettings:
         shields_up=any_on("DoNotAllowExceptions"),
         default_inbound=setting("DefaultInboundAction", _ALL, 1),
         local_rules=setting("AllowLocalPolicyMerge", _CENTRAL, 1),
-        local_programs=setting("AllowUserPrefMerge", _ALL, 1, r"\AuthorizedApplications"),
-        local_ports=setting("AllowUserPrefMerge", _ALL, 1, r"\GloballyOpenPorts"),
+        local_programs=setting("AllowUserPrefMerge", _ALL, 1, _PROGRAMS),
+        local_ports=setting("AllowUserPrefMerge", _ALL, 1, _PORTS),
         local_security_rules=setting("AllowLocalIPsecPolicyMerge", _CENTRAL, 1),
         disabled_interfaces=_disabled_interfaces(registry, paths),
         gaps=tuple(gaps),
     )
+
+
+def _held(registry: Registry, paths: Mapping[Store, str], below: str) -> Sequence[tuple[Store, str, Values]]:
+    """The values below each store's path, of those that hold some, in the order in which they count."""
+    found = ((store, path + below, registry.values(path + below)) for store, path in paths.items())
+    return [item for item in found if item[2]]
 
 
 def _own_gaps(registry: Registry, path: str) -> tuple[str, ...]:

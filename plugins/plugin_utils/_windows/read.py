@@ -5,28 +5,36 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping
 
+from ...module_utils._core.records import Requirement
 from .._platform.interface import Command
+from .needless import NEEDLESS, is_usual
 from .parts import IF_LISTED, LISTINGS, PARTS, RULES
-from .rule import WHOLE_AND_IDLE
 from .shells import SHELLS, Shell
 
 
-def read_command(*, transport: str = "powershell") -> Command:
-    """The command that prints every part that a snapshot is made of, for one of the ``SHELLS``."""
-    return SHELLS[transport].script(_BODIES[transport])
+def read_command(requirements: Iterable[Requirement] = (), *, transport: str = "powershell") -> Command:
+    """The command that prints every part that a snapshot is made of, for one of the ``SHELLS``.
+
+    What decides nothing about the requirements may be left out of the parts.
+    """
+    return SHELLS[transport].script(_BODIES[transport, is_usual(requirements)])
 
 
-def _lines(shell: Shell) -> Iterator[str]:
+def _lines(shell: Shell, needless: Mapping[str, str]) -> Iterator[str]:
     for name, argv in PARTS:
         if name in LISTINGS.values():
             yield shell.listing(name, argv)
         elif name in IF_LISTED:
             yield shell.if_listed(IF_LISTED[name], shell.part(name, argv))
         else:
-            yield shell.part(name, argv, unneeded=WHOLE_AND_IDLE if name == RULES else "")
+            yield shell.part(name, argv, unneeded=needless.get(name, ""), heads=name == RULES)
 
 
 # Made once, before Ansible starts a process for each host.
-_BODIES = {transport: "".join(_lines(shell)) for transport, shell in SHELLS.items()}
+_BODIES = {
+    (transport, usual): "".join(_lines(shell, needless))
+    for transport, shell in SHELLS.items()
+    for usual, needless in NEEDLESS.items()
+}

@@ -80,10 +80,14 @@ _Item = tuple[str, "Value | str | None"]  # a key's path with a value, with what
 
 
 def _tree(items: Iterable[_Item]) -> Registry:
+    found = list(items)
+    trees = [_tree_of(found, chosen) for chosen in _control_sets(found)]
+    return trees[0] if len(trees) == 1 else _agreed(trees)
+
+
+def _tree_of(found: Sequence[_Item], chosen: str) -> Registry:
     keys: dict[str, dict[str, Value]] = {}
     gaps: dict[tuple[str, str], None] = {}
-    found = list(items)
-    chosen = _control_set(found)
     for path, item in found:
         if chosen and _other_control_set(path, chosen):
             continue
@@ -95,6 +99,20 @@ def _tree(items: Iterable[_Item]) -> Registry:
         if item is not None:
             values[item.name.lower()] = item
     return Registry(keys, tuple(_bounded(gaps)))
+
+
+def _agreed(trees: Sequence[Registry]) -> Registry:
+    """What all of them say; a key that they say different things of is a gap."""
+    keys: dict[str, dict[str, Value]] = {}
+    gaps = dict.fromkeys(gap for tree in trees for gap in tree.gaps)
+    for path in dict.fromkeys(path for tree in trees for path in tree.keys):
+        held = [tree.keys.get(path, {}) for tree in trees]
+        keys[path] = {
+            name: value for name, value in held[0].items() if all(other.get(name) == value for other in held[1:])
+        }
+        if any(values != held[0] for values in held[1:]) or not all(path in tree.keys for tree in trees):
+            gaps[path, _SETS_DIFFER] = None
+    return Registry(keys, tuple(gaps))
 
 
 def _bounded(gaps: Iterable[tuple[str, str]]) -> Iterator[tuple[str, str]]:
@@ -113,19 +131,22 @@ _SELECT = re.compile(r"\\Select\Z", re.I)
 _CURRENT_SET = "currentcontrolset"
 
 
-def _control_set(items: Sequence[_Item]) -> str:
-    """Which of several control sets speaks: the current one, else the one that Select names, else the first; a dump of
-    a whole hive holds them all.
+_SETS_DIFFER = "several control sets say different things of it, and nothing says which one is the current one"
+
+
+def _control_sets(items: Sequence[_Item]) -> Sequence[str]:
+    """Which of several control sets speaks: the current one, else the one that Select names, else any may; a dump of a
+    whole hive holds them all. An empty name where there is no choice.
     """
     names = {match.group(1).lower() for match in map(_SET.search, {path for path, _item in items}) if match}
     if len(names) < 2:
-        return ""
+        return ("",)
     if _CURRENT_SET in names:
-        return _CURRENT_SET
+        return (_CURRENT_SET,)
     told = (item for path, item in items if isinstance(item, Value) and _SELECT.search(path) is not None)
     current = next((item.number for item in told if item.name.lower() == "current"), None)
     named = f"controlset{current or 0:03}"
-    return named if named in names else min(names)
+    return (named,) if named in names else sorted(names)
 
 
 def _other_control_set(path: str, chosen: str) -> bool:

@@ -17,7 +17,6 @@ from functools import lru_cache
 from typing import NamedTuple
 
 from .listeners import ICMP, TCP, UDP, normal_path
-from .opening import MARK
 from .words import ALL_PROFILES, FamilyTerms, PortTerms, Profile, parse_addresses, parse_ports, profile_of
 
 _VERSION = re.compile(r"\A\s*v(\d{1,3})\.(\d{1,4})\Z", re.IGNORECASE)
@@ -49,20 +48,6 @@ _FLAGS = {"true": True, "false": False}
 NO_SERVICE_NAME = "*"  # any service
 # Keys of traffic (see ``Hint``): whatever it is; that to a port of which nobody knows what listens there.
 ANY_TRAFFIC, UNKNOWN_LISTENER = "any", "unknown"
-
-
-# The line of ``reg query`` with a rule that is whole, that is idle (see ``is_idle``) or can be about no traffic that is
-# asked for (see ``Hint``), as Windows writes such rules, and not one of ours. To be matched in PowerShell, too; a case
-# of letters in words, because some cultures have their own.
-_NO_MORE = "(?!.*{})".format
-WHOLE_AND_IDLE = (
-    r"^ {4}[^|]+ {4}REG_SZ {4}v[0-9]+\.[0-9]+\|Action=[A-Za-z]+\|Active=(?:"
-    rf"FALSE\|{_NO_MORE('[Aa][Cc][Tt][Ii][Vv][Ee]')}"
-    rf"|TRUE\|Dir=Out\|{_NO_MORE('[Dd][Ii][Rr]')}"
-    rf"|TRUE\|Dir=In\|Protocol=58\|{_NO_MORE('[Pp][Rr][Oo][Tt][Oo][Cc][Oo][Ll]')}"
-    rf"|TRUE\|(?=.*\|(?:AppPkgId|TTK(?:2_[0-9]+)?)=){_NO_MORE('(?:[Ll][Pp][Oo][Rr][Tt]|[Ii][Cc][Mm][Pp])')}"
-    rf"){_NO_MORE(MARK)}.*\|$"
-)
 
 
 @dataclass(frozen=True, slots=True)

@@ -18,7 +18,7 @@ class _Script(Protocol):
 
 
 class _Part(Protocol):
-    def __call__(self, name: str, argv: Sequence[str], *, unneeded: str = "") -> str: ...
+    def __call__(self, name: str, argv: Sequence[str], *, unneeded: str = "", heads: bool = False) -> str: ...
 
 
 @dataclass(frozen=True)

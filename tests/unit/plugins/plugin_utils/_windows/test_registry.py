@@ -9,6 +9,9 @@ import time
 
 import pytest
 from ansible_collections.agentless.audit_ports.plugins.module_utils._core.errors import ReadError
+from ansible_collections.agentless.audit_ports.plugins.module_utils._core.vocabulary import VerdictStatus
+from ansible_collections.agentless.audit_ports.plugins.plugin_utils._windows.evaluate import evaluate
+from ansible_collections.agentless.audit_ports.plugins.plugin_utils._windows.network import Network
 from ansible_collections.agentless.audit_ports.plugins.plugin_utils._windows.parts import FIREWALL_POLICY
 from ansible_collections.agentless.audit_ports.plugins.plugin_utils._windows.policy import POLICY, read_policy
 from ansible_collections.agentless.audit_ports.plugins.plugin_utils._windows.registry import canonical, merged
@@ -16,8 +19,11 @@ from ansible_collections.agentless.audit_ports.plugins.plugin_utils._windows.reg
     LONGEST_INPUT,
     parse_registry,
 )
+from ansible_collections.agentless.audit_ports.plugins.plugin_utils._windows.snapshot import read_snapshot
 from hypothesis import given
 from hypothesis import strategies as st
+
+from .machine import request
 
 KEY = r"HKEY_LOCAL_MACHINE\SYSTEM\CurrentControlSet\Services\SharedAccess\Parameters\FirewallPolicy"
 RULES = rf"{FIREWALL_POLICY}\FirewallRules"
@@ -117,11 +123,32 @@ def test_keys_that_are_not_the_firewalls_own() -> None:
 def test_of_several_control_sets_one_speaks() -> None:
     first, second = (KEY.replace("CurrentControlSet", name) for name in ("ControlSet002", "ControlSet001"))
     text = f"{first}\\FirewallRules\n    a    REG_SZ    {RULE}\n{second}\\FirewallRules\n    b    REG_SZ    {RULE}\n"
-    assert [*parse_registry(text).values(RULES)] == ["b"]
     select = "HKEY_LOCAL_MACHINE\\SYSTEM\\Select\n    Current    REG_DWORD    0x{}\n    Default    REG_DWORD    0x1\n"
     assert [*parse_registry(text + select.format(2)).values(RULES)] == ["a"]
-    assert [*parse_registry(select.format(7) + text).values(RULES)] == ["b"]
     assert [*parse_registry(text + select.format(2) + f"{KEY}\\FirewallRules\n").values(RULES)] == []
+
+
+@pytest.mark.parametrize("select", ["", "HKEY_LOCAL_MACHINE\\SYSTEM\\Select\n    Current    REG_DWORD    0x7\n"])
+def test_where_nothing_says_which_control_set_is_current_they_must_agree(select: str) -> None:
+    keys = [KEY.replace("CurrentControlSet", name) for name in ("ControlSet002", "ControlSet001")]
+    alike = "".join(f"{key}\\FirewallRules\n    a    REG_SZ    {RULE}\n    b    REG_SZ    {RULE}\n" for key in keys)
+    found = parse_registry(select + alike)
+    assert [*found.values(RULES)] == ["a", "b"]
+    assert found.gaps == ()
+    for other in (
+        alike + "    c    REG_SZ    v2.0|\n",
+        alike.replace(f"b    REG_SZ    {RULE}", "b    REG_SZ    v2.0|", 1),
+    ):
+        found = parse_registry(select + other)
+        assert [*found.values(RULES)][:2] == (["a", "b"] if other.startswith(alike) else ["a"])
+        assert "c" not in found.values(RULES)
+        [why] = found.gaps_of(RULES)
+        assert "several control sets" in why
+        assert found.gaps_of(rf"{KEY}\DomainProfile") == ()
+    asked = request("windows.winrm")
+    for rules in (found, parse_registry(select + alike)):
+        [verdict] = evaluate(read_snapshot(rules, network=Network()), asked)
+        assert verdict.status is (VerdictStatus.UNKNOWN if rules is found else VerdictStatus.OPEN)
 
 
 @pytest.mark.parametrize(

@@ -4,8 +4,6 @@
 
 from __future__ import annotations
 
-import re
-
 import pytest
 from ansible_collections.agentless.audit_ports.plugins.module_utils._core.addressset import AddressSet
 from ansible_collections.agentless.audit_ports.plugins.module_utils._core.portset import PortSet
@@ -13,7 +11,6 @@ from ansible_collections.agentless.audit_ports.plugins.plugin_utils._windows.lis
 from ansible_collections.agentless.audit_ports.plugins.plugin_utils._windows.rule import (
     ANY_TRAFFIC,
     UNKNOWN_LISTENER,
-    WHOLE_AND_IDLE,
     Hint,
     Rule,
     hint_of,
@@ -161,42 +158,6 @@ def test_idle_rules() -> None:
     assert not is_idle(WINRM.replace("TRUE", "FALSE")[:-1])  # cut off
 
 
-HEADS = st.sampled_from(
-    ["Active=FALSE", "Active=TRUE|Dir=Out", "Active=TRUE|Dir=In", "Active=FALSE|Dir=In",
-     "Active=TRUE|Dir=In|Protocol=58"]
-)  # fmt: skip
-MORE = st.sampled_from(
-    ["Dir=Out", "Dir=In", "ACTIVE=TRUE", "active=x", "Name=Active Directory", "Name=agentless-audit x tcp 1", "Name=x",
-     "AppPkgId=S-1-15-2-1", "LPort=80", "lport2_10=80-90", "ICMP4=8:*", "App=C:\\dir\\x.exe", "x", "", "TTK2_27=x",
-     "TTK=y", " ttk =z", "Protocol=6", "protocol=58", " protocol =17"]
-)  # fmt: skip
-
-
-@given(HEADS, st.lists(MORE, max_size=6), st.booleans())
-def test_what_need_not_be_printed_is_idle_and_not_ours(head: str, pairs: list[str], closed: bool) -> None:
-    text = "|".join(["v2.31", "Action=Allow", head, *pairs]) + "|" * closed
-    if re.search(WHOLE_AND_IDLE, f"    {{1}}    REG_SZ    {text}"):
-        assert is_idle(text) or hint_of(text).keys == ()
-        assert "agentless-audit" not in text
-    elif closed and pairs and not any(re.search("dir|active|agentless|ttk|protocol", pair, re.I) for pair in pairs):
-        assert not is_idle(text)
-        assert hint_of(text).keys
-
-
-def test_lines_that_need_not_be_printed() -> None:
-    for idle in (WINRM.replace("TRUE", "FALSE"), WINRM.replace("Dir=In", "Dir=Out")):
-        assert re.search(WHOLE_AND_IDLE, f"    A name with blanks    REG_SZ    {idle}")
-        assert not re.search(WHOLE_AND_IDLE, f"    {{1}}    REG_EXPAND_SZ    {idle}")
-        assert not re.search(WHOLE_AND_IDLE, f"    {{1}}    REG_SZ    {idle}more")
-        assert not re.search(WHOLE_AND_IDLE, idle)
-    assert not re.search(WHOLE_AND_IDLE, f"    {{1}}    REG_SZ    {WINRM}")
-    head = "    {1}    REG_SZ    v2.31|Action=Block|Active=TRUE|Dir=In|Protocol="
-    assert re.search(WHOLE_AND_IDLE, head + "58|ICMP6=128:*|")
-    assert not re.search(WHOLE_AND_IDLE, head + "58|PROTOCOL=6|")
-    assert re.search(WHOLE_AND_IDLE, head + "6|TTK2_27=x|")
-    assert not re.search(WHOLE_AND_IDLE, head + "6|lport=5985|TTK2_27=x|")
-
-
 HINTS = st.sampled_from(
     ["Protocol=6", "protocol=17", "Protocol=006", "Protocol=256", "Protocol=6 ", "LPort=80", "LPORT=135", "LPort=080",
      "LPort=70000", "LPort=RPC", "LPort=1,2", "LPort2_10=80-90", " LPort=22", "App=System", "App=C:\\Windows\\x.exe",
@@ -225,7 +186,7 @@ def test_a_hint_tells_what_a_closer_look_finds(pairs: list[str], closed: bool) -
         assert hint.keys in ((listener,), (listener, UNKNOWN_LISTENER))
         assert UNKNOWN_LISTENER in hint.keys or not named
         assert not named or not found.special
-    assert closed or hint == Hint()
+    assert text.endswith("|") or hint == Hint()
 
 
 def test_hints() -> None:

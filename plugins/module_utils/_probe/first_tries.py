@@ -117,12 +117,12 @@ class FirstTries(Crowd):
         """Many near hosts have answered by the time that the last SYN of a turn is sent; wait for the others."""
         silent: list[_Try] = []
         register, put = self._loop.register, self._spares.put
-        has_spares = self._means.options.source_address is None
+        is_free = self._means.options.source_address is None  # to leave from any address
         for sock, host, probe, kind in sent:
             standing, rtt_s = read_standing(sock)
             if standing is _STANDS and kind.is_plain:
                 self._open(host, kind, rtt_s)
-                if not (host.is_ipv4 and has_spares and put(sock)):
+                if not (is_free and host.is_ipv4 and put(sock)):
                     _reset(sock)
                 continue
             fd = sock.fileno()
@@ -132,7 +132,8 @@ class FirstTries(Crowd):
                 if talk is not None:
                     self._fresh.append(talk)
             elif standing is _FAILED:
-                self._refused(one, now)
+                if self._refused(one, now) and not (is_free and host.is_ipv4 and put(sock)):
+                    sock.close()
             else:
                 self._flying[fd] = one
                 register(fd, kind.events)
@@ -160,31 +161,36 @@ class FirstTries(Crowd):
         for event in events:
             fd, mask = event
             one = flying.pop(fd, None)
-            if one is None:
-                talk = talking.get(fd)
-                if talk is None:
-                    left.append(event)
-                elif mask & _TOLD and self._hear(talk, now):
-                    talking.pop(fd, None)
+            if one is not None:
+                self._answer(one, mask, now, asked)
                 continue
-            _fd, sock, host, _probe, kind, begun = one
-            if mask & BROKEN:
-                self._refused(one, now)
-                continue
-            rtt_s = read_round_trip(sock)
-            if rtt_s is None:
-                self._go_on(one).ready(fd, mask, now)
-            elif kind.is_plain:
-                self._open(host, kind, rtt_s or now - begun)
-                _reset(sock)
-            else:
-                talk = self._ask(one, rtt_s or now - begun, now)
-                if talk is not None and not (mask & READABLE and self._hear(talk, now)):
-                    talking[fd] = talk
-                    asked.append(talk)
+            talk = talking.get(fd)
+            if talk is None:
+                left.append(event)
+            elif mask & _TOLD and self._hear(talk, now):
+                talking.pop(fd, None)
         if asked:
             self._asked.append((now, asked))
         return left
+
+    def _answer(self, one: _Try, mask: int, now: float, asked: list[_Talk]) -> None:
+        """A first SYN was answered; the service that is waited for then is added to ``asked``."""
+        fd, sock, host, _probe, kind, begun = one
+        if mask & BROKEN:
+            if self._refused(one, now):
+                sock.close()
+            return
+        rtt_s = read_round_trip(sock)
+        if rtt_s is None:
+            self._go_on(one).ready(fd, mask, now)
+        elif kind.is_plain:
+            self._open(host, kind, rtt_s or now - begun)
+            _reset(sock)
+        else:
+            talk = self._ask(one, rtt_s or now - begun, now)
+            if talk is not None and not (mask & READABLE and self._hear(talk, now)):
+                self._talking[fd] = talk
+                asked.append(talk)
 
     def wait_s(self, now: float, longest_s: float) -> float:
         """How long until the earliest must be looked after, at most ``longest_s``; not at all with answers to tell."""
@@ -237,8 +243,11 @@ class FirstTries(Crowd):
         outcome = tuple.__new__(Outcome, (_OPEN, "connected", _NOT_CHECKED, rtt_s, 1, host.source, None))
         self._answered.append((host, kind, outcome))
 
-    def _refused(self, one: _Try, now: float) -> None:
-        """Where the first SYN was answered by a reset, that is all; of anything else a job finds out what it was."""
+    def _refused(self, one: _Try, now: float) -> bool:
+        """Where the first SYN was answered by a reset, that is all, and the socket is the caller's to close.
+
+        ``False`` of anything else: a job has it, and finds out what it was.
+        """
         fd, sock, host, probe, kind, begun = one
         info = read_tcp_info(sock)  # before SO_ERROR, which resets what it counts
         number = sock.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
@@ -246,12 +255,12 @@ class FirstTries(Crowd):
         is_reset = number == errno.ECONNREFUSED and info is not None and info.segments_in
         if not is_reset or rtt_s is None or isinstance(probe, FollowUp):
             self._go_on(one).failed(fd, number, info, now)
-            return
+            return False
         self._met(host, rtt_s)
-        sock.close()
         self._means.descriptors.open -= 1
         refusal = judge_refused_connect(number, info, None, target=host.address, own=host.source)
         self._answered.append((host, kind, Outcome(*refusal, _NOT_CHECKED, rtt_s, 1, host.source)))
+        return True
 
     def _met(self, host: Host, rtt_s: float) -> None:
         host.is_alive = True

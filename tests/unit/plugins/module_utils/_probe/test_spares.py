@@ -120,4 +120,4 @@ def test_the_engine_opens_a_few_for_many(listener: socket.socket, monkeypatch: p
     others = {(f"127.0.0.{last}", ObservationStatus.CLOSED, 1) for last in range(2, 6)}
     assert told == {("127.0.0.1", ObservationStatus.OPEN, 1)} | others
     assert len(found) == 400
-    assert 320 <= len(fresh) < 370
+    assert 5 < len(fresh) < 100

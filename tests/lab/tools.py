@@ -15,6 +15,8 @@ TOOLS = {
     "mmdebstrap": "mmdebstrap",
     "nft": "nftables",
     "ip": "iproute2",
+    "iptables-restore": "iptables",
+    "ipset": "ipset",
     "ssh": "openssh-client",
     "openssl": "openssl",
     "busybox": "busybox-static",

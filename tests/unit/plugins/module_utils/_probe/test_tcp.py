@@ -131,7 +131,7 @@ def test_a_try_whose_descriptor_is_used_again_is_not_the_new_one(silent: Probe) 
 
 def test_sockets_to_be_used_again_take_no_descriptors_from_probes(silent: Probe) -> None:
     loop, tries, _left, running = _first_tries(silent)
-    [one] = tries._flying.values()
+    one = next(iter(tries._flying.values()))
     tries._spares.sockets += [socket.SocketType(socket.AF_INET, STREAM) for _number in range(4)]
     tries._means.descriptors.limit = 3
     tries.start([(one[2], silent)], time.monotonic())

@@ -33,6 +33,7 @@ AHEAD_PRIORITY = -32768
 PANIC_TABLE = "firewalld_policy_drop"
 _COMMAND = "firewall-cmd"
 _OFFLINE_COMMAND = "firewall-offline-cmd"
+REREAD = "audit_ports_reread"  # of the script that writes: a zone, and rules that are to be gone from its stored form
 _ZONE_FILES = "/etc/firewalld/zones"
 _STATUS = {Fate.PASSES: VerdictStatus.OPEN, Fate.UNDECIDED: VerdictStatus.UNKNOWN}
 
@@ -247,6 +248,18 @@ class Firewalld:
         """See Manager."""
         stored = [opening for opening in openings if self.has(opening)] if permanent else []
         return self._commands("remove", openings if runtime else [], stored)
+
+    def reread(self, openings: Sequence[Opening]) -> tuple[Action, ...]:
+        """See Manager: it watches its files, and reads a changed one a moment later. Until then it takes the rules for
+        stored, and would not store them again.
+        """
+        zones: dict[str, list[str]] = {}
+        for opening in openings if self._running else ():
+            zones.setdefault(opening.place, []).append(str(rich_rule(opening)))
+        return tuple(
+            Action((REREAD, zone, *dict.fromkeys(rules)), f"wait until zone {zone} is read again", "permanent")
+            for zone, rules in zones.items()
+        )
 
     def _commands(self, verb: str, now: Sequence[Opening], stored: Sequence[Opening]) -> tuple[Action, ...]:
         now = now if self._running else []

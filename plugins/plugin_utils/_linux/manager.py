@@ -100,6 +100,9 @@ class Manager(Protocol):
     def remove(self, openings: Sequence[Opening], *, runtime: bool, permanent: bool) -> tuple[Action, ...]:
         """The commands that remove exactly these openings."""
 
+    def reread(self, openings: Sequence[Opening]) -> tuple[Action, ...]:
+        """The commands that wait until the manager itself has seen that its stored files no longer hold these."""
+
     def touched(self, openings: Sequence[Opening]) -> tuple[str, ...]:
         """The absolute paths of every file that ``add`` or ``remove`` of these may write, create or rename."""
 

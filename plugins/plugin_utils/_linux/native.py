@@ -126,6 +126,10 @@ class Native:
             yield Action(argv, " ".join(argv), "runtime")
             return
 
+    def reread(self, openings: Sequence[Opening]) -> tuple[Action, ...]:
+        """See Manager: nobody but us reads them before they are used."""
+        return ()
+
     def touched(self, openings: Sequence[Opening]) -> tuple[str, ...]:
         """See Manager."""
         return ()

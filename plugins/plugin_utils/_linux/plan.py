@@ -296,12 +296,16 @@ def _removals(snapshot: Snapshot, entries: Sequence[Entry], put_back: Sequence[s
     """The commands that take our openings away; what files that are put back do by themselves is left out."""
     for name, manager in all_managers(snapshot).items():
         groups: dict[tuple[bool, bool], list[Opening]] = {}
+        unseen: list[Opening] = []
         for entry in entries:
             if entry.manager == name:
                 restored = bool(put_back) and set(_touched(snapshot, [entry])) <= set(put_back)
                 groups.setdefault((entry.runtime, entry.permanent and not restored), []).append(entry.opening)
+                if entry.permanent and restored:
+                    unseen.append(entry.opening)
         for (runtime, permanent), openings in groups.items():
             yield from manager.remove(openings, runtime=runtime, permanent=permanent)
+        yield from manager.reread(unseen)
 
 
 def _added(entry: Entry) -> Change:

@@ -173,6 +173,10 @@ class Ufw:
         index = next(index for index, item in enumerate(family, 1) if item is rule)
         return before + min(index, family[-1].number - before)
 
+    def reread(self, openings: Sequence[Opening]) -> tuple[Action, ...]:
+        """See Manager: nobody but us reads them before they are used."""
+        return ()
+
     def touched(self, openings: Sequence[Opening]) -> tuple[str, ...]:
         """See Manager."""
         return tuple(dict.fromkeys(USER_RULES[opening.version] for opening in openings))

@@ -11,6 +11,7 @@ from collections.abc import Mapping, Sequence
 
 from .._platform import sh
 from .._platform.interface import Command, Part, Written
+from .firewalld import REREAD
 from .journal import print_journal
 from .manager import COPY
 from .plan import EDITED, Details, backup_name
@@ -18,6 +19,7 @@ from .read import GUARD_FUNCTIONS, LOCK_FILE, STATE_DIRECTORY
 
 _JOURNAL = f"{STATE_DIRECTORY}/journal.json"
 _LOCK_WAIT_S = 60
+_REREAD_TRIES = 25  # five seconds; GLib tells of a changed file after two at most
 _STALE_RC = 75  # sysexits.h EX_TEMPFAIL
 _TEMPORARY = ".agentless-audit"  # what is put back is completed under this name first; a killed run may leave it
 
@@ -104,6 +106,28 @@ audit_ports_by_bus() {{
                 ;;
             *) false ;;
         esac || return
+    done
+}}
+audit_ports_stores() {{
+    if ! command -v busctl >/dev/null 2>&1; then
+        firewall-cmd --permanent "--zone=$1" "--query-rich-rule=$2" >/dev/null 2>&1
+        return
+    fi
+    audit_ports_bus {_CONFIG_PATH} {_FIREWALLD}.config getZoneByName s "$1" || return
+    audit_ports_stored=${{audit_ports_said#*\\"}} && audit_ports_stored=${{audit_ports_stored%\\"*}}
+    audit_ports_bus "$audit_ports_stored" {_FIREWALLD}.config.zone queryRichRule s "$2" &&
+        [ "$audit_ports_said" = 'b true' ]
+}}
+{REREAD}() {{
+    audit_ports_zone=$1
+    shift
+    for audit_ports_rule in "$@"; do
+        audit_ports_waited=0
+        while audit_ports_stores "$audit_ports_zone" "$audit_ports_rule" 2>/dev/null &&
+            [ "$audit_ports_waited" -lt {_REREAD_TRIES} ]; do
+            audit_ports_waited=$((audit_ports_waited + 1))
+            sleep 0.2 2>/dev/null || sleep 1
+        done
     done
 }}
 audit_ports_hashes() {{

@@ -98,6 +98,9 @@ class FakeManager:
     def remove(self, openings: Sequence[Opening], *, runtime: bool, permanent: bool) -> tuple[Action, ...]:
         return (Action(("remove", *(item.source for item in openings)), f"{runtime} {permanent}", "both"),)
 
+    def reread(self, openings: Sequence[Opening]) -> tuple[Action, ...]:
+        return ()
+
     def touched(self, openings: Sequence[Opening]) -> tuple[str, ...]:
         return tuple(dict.fromkeys(f"/etc/{self.name}/{item.place}.xml" for item in openings))
 

@@ -16,10 +16,11 @@ from ansible_collections.agentless.audit_ports.plugins.module_utils._core.vocabu
     Protocol,
     ServiceStatus,
 )
-from ansible_collections.agentless.audit_ports.plugins.module_utils._probe import constants
+from ansible_collections.agentless.audit_ports.plugins.module_utils._probe import constants, tcp
 from ansible_collections.agentless.audit_ports.plugins.module_utils._probe.engine import Engine
 from ansible_collections.agentless.audit_ports.plugins.module_utils._probe.first_tries import FirstTries
 from ansible_collections.agentless.audit_ports.plugins.module_utils._probe.guards import Means
+from ansible_collections.agentless.audit_ports.plugins.module_utils._probe.judge import IcmpError
 from ansible_collections.agentless.audit_ports.plugins.module_utils._probe.kinds import Kinds
 from ansible_collections.agentless.audit_ports.plugins.module_utils._probe.loop import ERROR, WRITABLE, Job, Loop
 from ansible_collections.agentless.audit_ports.plugins.module_utils._probe.names import parse_endpoint
@@ -203,3 +204,22 @@ def test_a_run_that_ends_knows_of_services_that_were_just_asked() -> None:
         assert [outcome.status for _job, outcome in loop.finished] == [ObservationStatus.OPEN]
         assert tries._means.descriptors.open == 0
         loop.close()
+
+
+def test_an_error_of_a_socket_s_earlier_connection_is_not_this_ones(
+    silent: Probe, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    loop, tries, _left, running = _first_tries(silent)
+    tries.all_as_jobs(time.monotonic())
+    queued = [
+        (IcmpError(errno.EHOSTUNREACH, 4, 3, 13, "192.0.2.254"), b"", ("192.0.2.9", 22)),
+        (IcmpError(errno.EHOSTUNREACH, 4, 3, 10, "192.0.2.253"), b"", (silent.address, silent.port or 0)),
+    ]
+    monkeypatch.setattr(tcp, "read_error", lambda _sock: queued.pop(0) if queued else None)
+    job = running.pop()
+    assert isinstance(job, TcpJob)
+    job.failed(next(iter(job._sockets)), errno.EHOSTUNREACH, None, time.monotonic())
+    [(_job, outcome)] = loop.finished
+    assert outcome.status is ObservationStatus.REJECTED
+    assert "(3/10) from 192.0.2.253" in outcome.evidence
+    loop.close()

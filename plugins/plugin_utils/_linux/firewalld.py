@@ -250,8 +250,8 @@ class Firewalld:
         return self._commands("remove", openings if runtime else [], stored)
 
     def reread(self, openings: Sequence[Opening]) -> tuple[Action, ...]:
-        """See Manager: it watches its files, and reads a changed one a moment later. Until then it takes the rules for
-        stored, and would not store them again.
+        """See Manager: it watches its files, and reads a changed one some seconds later. Until then it takes the rules
+        for stored: it would not store them again for us, and would store them with whatever else anybody adds.
         """
         zones: dict[str, list[str]] = {}
         for opening in openings if self._running else ():

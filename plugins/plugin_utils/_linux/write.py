@@ -19,7 +19,7 @@ from .read import GUARD_FUNCTIONS, LOCK_FILE, STATE_DIRECTORY
 
 _JOURNAL = f"{STATE_DIRECTORY}/journal.json"
 _LOCK_WAIT_S = 60
-_REREAD_TRIES = 25  # five seconds; GLib tells of a changed file after two at most
+_REREAD_TRIES = 50  # ten seconds; firewalld reads a changed file five to six seconds later
 _STALE_RC = 75  # sysexits.h EX_TEMPFAIL
 _TEMPORARY = ".agentless-audit"  # what is put back is completed under this name first; a killed run may leave it
 

@@ -32,7 +32,7 @@ def parse_place(line: str, index: int) -> Probe:
     address, wire, *service = line.split() if len(line.split()) in (2, 3) else ("", "")
     name, _slash, port = wire.partition("/")
     protocol = _WIRES.get(name)
-    has_port = port.isdigit() and 0 < int(port) < 65536
+    has_port = port.isdecimal() and 0 < int(port) < 65536
     if protocol is None or has_port == (protocol is Protocol.ICMP) or (port and not has_port):
         raise InputError(f"line {index + 1}: {line.strip()[:80]!r} is no address with tcp/PORT, udp/PORT or icmp")
     if not service:

@@ -59,7 +59,7 @@ def test_the_last_line_needs_no_end(tmp_path: Path) -> None:
     assert len(Places(str(file))) == 3
 
 
-@pytest.mark.parametrize("wrong", ["a", "a ", "a tcp/0", "a tcp/22 ssh more", "\ta udp"])
+@pytest.mark.parametrize("wrong", ["a", "a ", "a tcp/0", "a tcp/\u00b2", "a tcp/22 ssh more", "\ta udp"])
 def test_a_wrong_line_is_told_with_its_number(wrong: str) -> None:
     with pytest.raises(InputError, match=r"^line 3: 'a"):
         list(parse_places(["# comment\n", "a tcp/22\n", "a tcp/23\n", f"{wrong}\n", "a tcp/24\n"]))
